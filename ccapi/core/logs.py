@@ -1,0 +1,154 @@
+"""Logs: one event a line, as JSON for machines or readable for people, without secrets.
+
+structlog writes our own events; the standard library's records (Django, uvicorn, aiohttp) end in
+the same lines. The redactor works on the finished line, so that nothing slips by in a traceback, a
+nested field or another library's message. What is worth logging is decided by who logs.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+import orjson
+import structlog
+from django.conf import settings
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+REDACTED = "[redacted]"
+# Shorter values would be found inside ordinary words; passwords in URLs have their own pattern.
+KNOWN_LENGTH_MIN = 12
+
+# A word begins here, or a colour of the console ends.
+_START = r"(?:(?<![A-Za-z0-9])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
+_SHAPES = re.compile(
+    r"(sk-cc-)[A-Za-z0-9]+"
+    rf"|({_START}(?:(?:sk|xai|rk|pk)-|gsk_|sk_|AIza))[A-Za-z0-9_-]{{12,}}"
+    r"|(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|([?&]key=)[^&\s\"'\\]+"
+    r"|(://[^/\s:@\"']*:)[^/\s@\"']+(?=@)",
+    re.IGNORECASE,
+)
+# Looking for these takes nanoseconds, the pattern microseconds; every match contains one of them.
+_MARKS = ("sk-", "xai-", "rk-", "pk-", "sk_", "aiza", "bearer", "key=", "://")
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 13: "\\r"}
+# What these libraries say at lower levels, a request's own line says better.
+_QUIET = {"django.request": logging.ERROR, "asyncio": logging.ERROR, "aiohttp": logging.WARNING}
+
+_known: set[str] = set()
+_is_set_up = False
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    return cast("FilteringBoundLogger", structlog.get_logger(name))
+
+
+def setup() -> None:
+    """Set structlog and the standard library's logging up; the second call does nothing."""
+    global _is_set_up  # noqa: PLW0603 — logging is one for the process, and so is this
+    if _is_set_up:
+        return
+    _is_set_up = True
+    _register_settings()
+    level = logging.getLevelNamesMapping()[settings.CCAPI_LOG_LEVEL.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering = _rendering(settings.CCAPI_LOG_FORMAT)
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_Stderr,
+        cache_logger_on_first_use=True,
+    )
+    handler = _StderrHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    for library, quiet in _QUIET.items():
+        logging.getLogger(library).setLevel(max(level, quiet))
+
+
+def register_secret(value: str) -> None:
+    """Never let this value stand in a line (nor as JSON would write it)."""
+    if len(value) >= KNOWN_LENGTH_MIN:
+        _known.update((value, json.dumps(value)[1:-1]))
+
+
+def redact(line: str) -> str:
+    """`line` without anything that is, or looks like, a secret."""
+    for value in _known:
+        if value in line:
+            line = line.replace(value, REDACTED)
+    lower = line.lower()
+    if any(mark in lower for mark in _MARKS):
+        line = _SHAPES.sub(lambda match: match[match.lastindex or 0] + REDACTED, line)
+    return line
+
+
+def _register_settings() -> None:
+    for value in (settings.SECRET_KEY, settings.CCAPI_KEY_PEPPER, settings.CCAPI_MASTER_KEY):
+        register_secret(value)
+    for url in (settings.DATABASE_URL, settings.REDIS_URL):
+        register_secret(unquote(urlsplit(url).password or ""))
+
+
+def _rendering(form: str) -> list[Processor]:
+    if form == "json":
+        return [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_dumps),
+            _redact_rendered,
+        ]
+    colors = sys.stderr.isatty()
+    return [_one_line, structlog.dev.ConsoleRenderer(colors=colors), _redact_rendered]
+
+
+def _dumps(event: EventDict, default: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # numbers beyond 64 bits, lone surrogates: rare, so the slow way
+        return json.dumps(event, default=repr)
+
+
+def _one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    # A message that carries a line break could pass for a line of its own.
+    event["event"] = str(event["event"]).translate(_CONTROL)
+    return event
+
+
+# structlog gives the last processor what the renderer made, which its types do not know.
+def _redact_rendered(_: WrappedLogger, __: str, rendered: Any) -> str:  # noqa: ANN401
+    return redact(str(rendered))
+
+
+class _Stderr:
+    """Where structlog's lines go. Looks `sys.stderr` up at each line, as tests exchange it."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+class _StderrHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 — the contract of logging: a failing line fails nobody
+            self.handleError(record)

@@ -1,0 +1,311 @@
+"""PostgreSQL for code on the event loop: small pools of prepared connections, and batches.
+
+Every statement is one round trip and one transaction (autocommit). It must be safe to run twice:
+one that fails because its idle connection had died (a restarted server) is run again on a fresh
+one. Synchronous code (views, admin, commands) uses Django's own connections, not these.
+
+Why not psycopg's pool: while the server is away its reconnects back off to minutes, and callers
+wait out their whole time-out. Here a refused connection is an error at once, a hung one after a
+second, and the first call after the server is back succeeds. No background task outlives a loop,
+either.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, Literal, TypeVar
+
+import psycopg
+import structlog
+from django.db import connections
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
+
+from ccapi.core.errors import BillingUnavailable
+from ccapi.core.loops import PerLoop
+
+log = structlog.get_logger(__name__)
+
+PoolName = Literal["main", "holds"]
+Row = tuple[Any, ...]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CONNECT_S = 1.0  # a server that does not answer within this is away
+ACQUIRE_S = 1.0  # how long a statement waits for a free connection
+AWAY_S = 0.2  # after a failed connect nobody tries again for so long
+STATEMENT_MS = 5_000
+LOCK_MS = 1_000
+# connections a process: statements are short, and money is batched, so few do
+SIZES: dict[PoolName, int] = {"main": 4, "holds": 2}
+# A crash of PostgreSQL may forget the last moments' holds (settling copes with a missing one) and
+# nothing else.
+OPTIONS: dict[PoolName, str] = {"main": "on", "holds": "off"}
+
+TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
+
+
+class Contended(BillingUnavailable):
+    """The server is there, but a lock or a statement took too long."""
+
+
+def conninfo(*, synchronous_commit: str = "on") -> str:
+    """Where Django's default database is (a test's own database while a test runs)."""
+    database = connections["default"].settings_dict
+    given = {"dbname": database["NAME"], "user": database["USER"], "password": database["PASSWORD"]}
+    given |= {"host": database["HOST"], "port": database["PORT"]}
+    given |= {name: value for name, value in database["OPTIONS"].items() if isinstance(value, str)}
+    server = (
+        f"-c synchronous_commit={synchronous_commit} -c statement_timeout={STATEMENT_MS}"
+        f" -c lock_timeout={LOCK_MS} -c timezone=UTC -c search_path=public"
+    )
+    options = f"{given.pop('options', '')} {server}".strip()
+    present = {name: value for name, value in given.items() if value}
+    return make_conninfo(**present, options=options, application_name="ccapi")
+
+
+class Pool:
+    """At most `size` connections, opened when needed, most recently used first."""
+
+    def __init__(self, name: PoolName) -> None:
+        self.name = name
+        self._conninfo = conninfo(synchronous_commit=OPTIONS[name])
+        self._free = asyncio.Semaphore(SIZES[name])
+        self._idle: list[psycopg.AsyncConnection[Row]] = []
+        self._away_until = 0.0
+        self._away = False
+
+    async def run(self, sql: str, params: Sequence[Any], *, timeout_s: float) -> list[Row]:
+        """Rows of one statement. Raises: BillingUnavailable."""
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(min(ACQUIRE_S, timeout_s)):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise Contended("The database is busy.") from None
+        else:
+            await self._free.acquire()
+        try:
+            return await self._run(sql, params, timeout_s)
+        finally:
+            self._free.release()
+
+    async def _run(self, sql: str, params: Sequence[Any], timeout_s: float) -> list[Row]:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            reused = bool(self._idle)
+            connection = self._idle.pop() if reused else await self._connect()
+            try:
+                rows = await _execute(connection, sql, params, timeout_s)
+            except TRANSIENT as error:
+                if not connection.broken and not connection.closed:
+                    self._put(connection)
+                    raise Contended("The database is busy.") from error
+                # Whatever idled beside a dead connection is dead as well.
+                await self.close()
+                await connection.close()
+                if reused and time.monotonic() < deadline:
+                    continue
+                raise BillingUnavailable("The database is away.") from error
+            except BaseException:
+                self._put(connection)
+                raise
+            self._put(connection)
+            return rows
+
+    def _put(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._idle.append(connection)
+        else:
+            connection.pgconn.finish()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+        if time.monotonic() < self._away_until:
+            raise BillingUnavailable("The database is away.")
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                connection = await psycopg.AsyncConnection.connect(
+                    self._conninfo, autocommit=True, prepare_threshold=0
+                )
+        except (TimeoutError, OSError, *TRANSIENT) as error:
+            self._away_until = time.monotonic() + AWAY_S
+            if not self._away:
+                self._away = True
+                log.warning("postgres.away", pool=self.name, error=type(error).__name__)
+            raise BillingUnavailable("The database is away.") from error
+        if self._away:
+            self._away = False
+            log.info("postgres.back", pool=self.name)
+        return connection
+
+    async def close(self) -> None:
+        """Close what is idle; what runs goes on."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.close()
+
+
+async def _execute(
+    connection: psycopg.AsyncConnection[Row], sql: str, params: Sequence[Any], timeout_s: float
+) -> list[Row]:
+    timer = asyncio.get_running_loop().call_later(timeout_s, _cut, connection)
+    try:
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(sql.encode(), params, prepare=True)
+        return await cursor.fetchall() if cursor.description else []
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: psycopg.AsyncConnection[Row]) -> None:
+    """Shut the socket down: the statement that waits on it fails at once, whatever the server does.
+
+    Cancelling would ask the silent server over a second connection, and wait for its answer.
+    """
+    with (
+        contextlib.suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.pgconn.socket)) as twin,
+    ):
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+_pools: PerLoop[dict[PoolName, Pool]] = PerLoop(dict)
+_running: set[asyncio.Task[list[Row]]] = set()
+
+
+def pool(name: PoolName = "main") -> Pool:
+    """The pool of that name of the running event loop."""
+    pools = _pools.get()
+    if name not in pools:
+        pools[name] = Pool(name)
+    return pools[name]
+
+
+async def fetch_all(sql: str, params: Sequence[Any] = (), *, timeout_s: float = 2.0) -> list[Row]:
+    """Rows of one statement that is safe to run twice.
+
+    A cancelled caller leaves at once; the statement ends by itself and its connection stays whole.
+    Raises: BillingUnavailable when PostgreSQL is away or too slow; psycopg.Error for a faulty
+    statement.
+    """
+    task = asyncio.ensure_future(pool().run(sql, params, timeout_s=timeout_s))
+    _running.add(task)
+    task.add_done_callback(_retrieve)
+    return await asyncio.shield(task)
+
+
+async def fetch_one(sql: str, params: Sequence[Any] = (), *, timeout_s: float = 2.0) -> Row | None:
+    """The first row, or None. See `fetch_all`."""
+    rows = await fetch_all(sql, params, timeout_s=timeout_s)
+    return rows[0] if rows else None
+
+
+def _retrieve(task: asyncio.Task[list[Row]]) -> None:
+    _running.discard(task)
+    if not task.cancelled():
+        task.exception()  # marked as seen: the caller may have left
+
+
+async def close() -> None:
+    """Close the idle connections of this event loop (at shutdown)."""
+    for each in (_pools.pop() or {}).values():
+        await each.close()
+
+
+class Batcher(Generic[Item, Result]):
+    """Runs `work(items)` over what has gathered, again and again; the next batch gathers meanwhile.
+
+    No timer: alone, an item leaves at once; under load, batches grow by themselves. The batch
+    runs in a task of its own, so a waiter that is cancelled cancels nothing: it leaves the queue
+    if its batch has not begun, else `abandoned(item, result)` is told what came of it. `work`
+    answers one result an item, in order. A batch that fails for a reason of its own (not because
+    PostgreSQL is away) is run item by item, so that one poisonous item fails alone.
+    """
+
+    ALONE_S = 2.0  # how long a failed batch is tried item by item
+
+    def __init__(
+        self,
+        work: Callable[[list[Item]], Awaitable[Sequence[Result]]],
+        *,
+        size_max: int = 500,
+        abandoned: Callable[[Item, Result], None] | None = None,
+    ) -> None:
+        self._work = work
+        self._size_max = size_max
+        self._abandoned = abandoned
+        self._queue: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    async def run(self, item: Item) -> Result:
+        """Queue an item and wait for its result. Raises: what `work` raises."""
+        future = self.add(item)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # The result may have come in the very turn in which the waiter was cancelled.
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._abandon(item, future.result())
+            raise
+
+    def add(self, item: Item) -> asyncio.Future[Result]:
+        """Queue an item; its future need not be awaited, but `run` is what waiters want."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._queue.append((item, future))
+        if self._task is None:
+            self._task = loop.create_task(self._run())
+        return future
+
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                part, self._queue = self._queue[: self._size_max], self._queue[self._size_max :]
+                live = [pair for pair in part if not pair[1].done()]
+                if live:
+                    await self._run_batch(live)
+        finally:
+            self._task = None
+
+    async def _run_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._work([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 — every waiter gets it, as its own
+            if len(batch) == 1 or (
+                isinstance(error, BillingUnavailable) and not isinstance(error, Contended)
+            ):
+                _fail(batch, error)
+            else:
+                log.warning("batch.split", items=len(batch), error=type(error).__name__)
+                await self._run_alone(batch)
+            return
+        for (item, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+            else:
+                self._abandon(item, result)
+
+    def _abandon(self, item: Item, result: Result) -> None:
+        if self._abandoned is not None:
+            self._abandoned(item, result)
+
+    async def _run_alone(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        deadline = time.monotonic() + self.ALONE_S
+        for pair in batch:
+            if time.monotonic() < deadline:
+                await self._run_batch([pair])
+            else:
+                _fail([pair], BillingUnavailable("The database is busy."))
+
+
+def _fail(batch: list[tuple[Item, asyncio.Future[Result]]], error: BaseException) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
