@@ -1,0 +1,133 @@
+"""The door of `accounts`: who is calling, and how organizations and keys are made.
+
+Other apps import from here and from `accounts.types`, nothing else. Everything but `authenticate`
+is synchronous Django.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts import callers, keys
+from accounts.credentials import credential
+from accounts.models import ApiKey, Membership, Organization, User
+from accounts.types import Caller, NewKey
+from ccapi.core.errors import InvalidParameter, KeyNotFound, NotFound
+
+__all__ = [
+    "authenticate",
+    "create_key",
+    "create_organization",
+    "credential",
+    "ensure_admin",
+    "organization_pk",
+    "revoke_key",
+]
+
+
+async def authenticate(secret: str) -> Caller:
+    """Who calls with this secret; microseconds where it was seen within the last seconds.
+
+    Raises: Unauthorized, KeyExpired, KeyRevoked, AccountSuspended; BillingUnavailable while
+    PostgreSQL is away and what it said last is older than a minute.
+    """
+    return await callers.memory().authenticate(secret)
+
+
+@transaction.atomic
+def create_organization(name: str, email: str, *, public_id: str | None = None) -> str:
+    """Make an organization owned by the person with this address; returns its public id.
+
+    A person who is new has no usable password until one is set.
+    Raises: InvalidParameter, naming the field.
+    """
+    organization = Organization(name=name.strip())
+    if public_id is not None:
+        organization.public_id = public_id
+    try:
+        organization.full_clean()
+        owner = User.objects.filter(email=email).first() or User.objects.create_user(email)
+    except ValidationError as error:
+        raise _refused(error) from error
+    organization.save()
+    Membership.objects.create(organization=organization, user=owner, role=Membership.Role.OWNER)
+    return organization.public_id
+
+
+def organization_pk(public_id: str) -> int:
+    """The primary key behind `org_…`. Raises: NotFound."""
+    return _organization(public_id).pk
+
+
+def create_key(
+    organization_public_id: str,
+    *,
+    name: str,
+    allowed_models: Iterable[str] = (),
+    expires_at: datetime | None = None,
+    created_by: int | None = None,
+) -> NewKey:
+    """Make a key; the answer is the only place where its secret ever stands.
+
+    `created_by` is the primary key of a user. Raises: NotFound, InvalidParameter.
+    """
+    organization = _organization(organization_public_id)
+    secret = keys.make()
+    key = ApiKey(
+        organization=organization,
+        name=name.strip(),
+        prefix=secret.prefix,
+        last4=secret.last4,
+        mac=keys.mac(secret.text, settings.CCAPI_KEY_PEPPER),
+        allowed_models=sorted(set(allowed_models)),
+        expires_at=expires_at,
+        created_by_id=created_by,
+    )
+    try:
+        key.full_clean()
+    except ValidationError as error:
+        raise _refused(error) from error
+    key.save()
+    return NewKey(key=key.public_id, secret=secret.text, organization=organization.public_id)
+
+
+@transaction.atomic
+def revoke_key(key_public_id: str) -> None:
+    """Refuse this key from now on, in every process within a second. Again: changes nothing.
+
+    Raises: NotFound.
+    """
+    key = ApiKey.objects.filter(public_id=key_public_id)
+    if not key.filter(revoked_at=None).update(revoked_at=Now()) and not key.exists():
+        raise KeyNotFound(f"There is no key {key_public_id!r}.")
+    callers.announce()
+
+
+def ensure_admin(email: str, password: str) -> None:
+    """A superuser with this address and password, whatever stood there before."""
+    user = User.objects.filter(email=email).first()
+    if user is None:
+        User.objects.create_superuser(email, password)
+        return
+    user.is_active = user.is_staff = user.is_superuser = True
+    if not user.check_password(password):
+        user.set_password(password)
+    user.save()
+
+
+def _organization(public_id: str) -> Organization:
+    organization = Organization.objects.filter(public_id=public_id).first()
+    if organization is None:
+        raise NotFound(f"There is no organization {public_id!r}.")
+    return organization
+
+
+def _refused(error: ValidationError) -> InvalidParameter:
+    field, messages = next(iter(error.message_dict.items()))
+    if field == "__all__":
+        return InvalidParameter(" ".join(messages))
+    return InvalidParameter(f"{field}: {' '.join(messages)}", param=field)
