@@ -1,0 +1,249 @@
+"""The seed catalog: complete, priced as the library has it, and never in an admin's way."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+import yaml
+from genai_prices import Usage, calc_price
+
+from catalog import api, prices, reference, seeding, upstream_keys
+from catalog.file.entries import ModelEntry
+from catalog.models import Model, Provider, UpstreamKey
+from gateway.protocols.registry import CODECS
+from gateway.sandbox.scenarios import SCENARIOS
+
+# In DeepSeek's peak hours, since the seed has its dearest prices.
+REVIEWED = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
+KEYS = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+    "mistral": "MISTRAL_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "openrouter": "OPENROUTER_API_KEY",
+    "xai": "XAI_API_KEY",
+}
+# Their unit, our unit, and the tokens of a library's usage that are of this kind alone.
+GRID = (0, 1, 999, 1000, 99_999, 100_000, 100_001, 200_000, 200_001, 272_000, 272_001, 900_000)
+LISTED = [entry for entry in seeding.load({}).models if entry.provider in reference.LIBRARY]
+
+
+@pytest.mark.django_db
+def test_a_fresh_catalog_calls_nobody_and_lists_who_waits() -> None:
+    changes = api.seed({})
+
+    assert set(changes.not_configured) == set(KEYS)
+    assert dict(api.current_sync().providers) == {}
+
+
+@pytest.mark.django_db
+def test_a_provider_whose_key_is_in_the_environment_is_enabled() -> None:
+    api.seed({variable: f"key-of-{name}" for name, variable in KEYS.items()})
+
+    found = api.current_sync().providers
+    assert {name: each.api_keys for name, each in found.items()} == {
+        name: (f"key-of-{name}",) for name in KEYS
+    }
+    assert all(each.protocol in CODECS for each in found.values())
+
+
+@pytest.mark.django_db
+def test_gemini_waits_for_its_protocol_with_its_key_stored() -> None:
+    api.seed({"GEMINI_API_KEY": "g-1"})
+
+    assert "google" not in api.current_sync().providers
+    assert upstream_keys.stored(Provider.objects.get(name="google")) == ("g-1",)
+
+
+@pytest.mark.django_db
+def test_seeding_again_changes_nothing() -> None:
+    environ = {"OPENAI_API_KEY": "o-1"}
+    api.seed(environ)
+
+    changes = api.seed(environ)
+
+    assert (changes.created, changes.updated) == ((), ())
+
+
+@pytest.mark.django_db
+def test_seeding_never_overwrites_what_an_admin_changed() -> None:
+    api.seed({"OPENAI_API_KEY": "o-1"})
+    openai = Provider.objects.get(name="openai")
+    upstream_keys.replace(openai, ("by-admin",), origin="admin")
+    Provider.objects.filter(name="openai").update(display_name="Ours", enabled=False)
+    Model.objects.filter(catalog_id="openai/gpt-4o").update(enabled=False)
+    model = Model.objects.get(catalog_id="openai/gpt-4o-mini")
+    dearer = {
+        prices.Place(unit): prices.Price(Decimal(9), Decimal(1)) for unit in ("input", "output")
+    }
+    prices.revise(model, dearer, source="admin", actor="admin")
+
+    changes = api.seed({"OPENAI_API_KEY": "o-2"})
+
+    openai.refresh_from_db()
+    assert (openai.display_name, openai.enabled) == ("Ours", False)
+    assert upstream_keys.stored(openai) == ("by-admin",)
+    assert not Model.objects.get(catalog_id="openai/gpt-4o").enabled
+    version = prices.current(model)
+    assert version is not None
+    assert prices.sheet_of(version) == dearer
+    assert (changes.created, changes.updated) == ((), ())
+
+
+@pytest.mark.django_db
+def test_a_key_from_the_environment_follows_the_environment() -> None:
+    api.seed({"OPENAI_API_KEY": "o-1"})
+    assert UpstreamKey.objects.get().origin == "env:OPENAI_API_KEY"
+
+    api.seed({"OPENAI_API_KEY": "o-2"})
+    assert api.current_sync().providers["openai"].api_keys == ("o-2",)
+
+    api.seed({})  # a start without the variable forgets nothing
+    assert api.current_sync().providers["openai"].api_keys == ("o-2",)
+
+
+@pytest.mark.django_db
+def test_what_a_later_release_adds_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = seeding.FILE.read_text(encoding="utf-8")
+    earlier = yaml.safe_load(later)
+    earlier["providers"] = [each for each in earlier["providers"] if each["name"] != "xai"]
+    earlier["models"] = [each for each in earlier["models"] if not each["id"].startswith("xai/")]
+    monkeypatch.setattr(seeding, "_text", lambda: yaml.safe_dump(earlier))
+    api.seed({})
+    monkeypatch.setattr(seeding, "_text", lambda: later)
+
+    changes = api.seed({})
+
+    assert "provider xai" in changes.created
+    assert "price xai/grok-4.7" in changes.created
+    assert all("xai" in each for each in changes.created)
+
+
+@pytest.mark.django_db
+def test_ollama_is_enabled_at_the_address_of_the_environment() -> None:
+    api.seed({})
+    assert "ollama" not in api.current_sync().providers
+
+    api.seed({"OLLAMA_BASE_URL": "http://10.0.0.5:11434/"})
+
+    found = api.current_sync().providers["ollama"]
+    assert (found.base_url, found.api_keys) == ("http://10.0.0.5:11434/v1", ())
+
+    Provider.objects.filter(name="ollama").update(enabled=False)
+    api.seed({"OLLAMA_BASE_URL": "http://10.0.0.5:11434"})
+    assert "ollama" not in api.current_sync().providers
+
+
+@pytest.mark.django_db
+def test_the_sandbox_speaks_both_protocols_and_has_every_scenario() -> None:
+    api.seed({})
+    api.set_endpoint("sandbox", "http://127.0.0.1:9/v1")
+
+    snapshot = api.current_sync()
+    assert {each.protocol for each in snapshot.providers.values()} == {"openai", "anthropic"}
+    assert {model.name for model in snapshot.models.values() if model.provider == "sandbox"} == set(
+        SCENARIOS
+    )
+    assert {model.name for model in snapshot.models.values()} <= set(SCENARIOS)
+    for model in snapshot.models.values():
+        assert model.price is not None
+        free = all(rate.pico == 0 for rate in model.price.rates.values())
+        assert free == (model.name != "priced")
+    priced = snapshot.models["sandbox/priced"].price
+    assert priced is not None
+    assert {unit: rate.pico for unit, rate in priced.rates.items()} == {
+        "input": 10**12,
+        "output": 2 * 10**12,
+    }
+
+    api.set_endpoint("sandbox", None)
+    assert dict(api.current_sync().providers) == {}
+
+
+@pytest.mark.django_db
+def test_the_markup_moves_seeded_prices_and_neither_the_sandbox_nor_an_admins() -> None:
+    api.seed({"OPENAI_API_KEY": "o"})
+    api.set_endpoint("sandbox", "http://127.0.0.1:9/v1")
+    own = {prices.Place(unit): prices.Price(Decimal(9), Decimal(1)) for unit in ("input", "output")}
+    prices.revise(Model.objects.get(catalog_id="openai/gpt-4o"), own, source="admin", actor="admin")
+
+    api.import_document({"markup": "1.20"})
+
+    assert input_pico("openai/gpt-4o-mini") == 180_000_000_000
+    assert input_pico("openai/gpt-4o") == 9 * 10**12
+    assert input_pico("sandbox/priced") == 10**12
+    version = prices.current(Model.objects.get(catalog_id="openai/gpt-4o-mini"))
+    assert version is not None
+    assert prices.sheet_of(version)[prices.Place("input")].cost == Decimal("0.15")
+
+
+@pytest.mark.django_db
+def test_a_catalog_seeded_under_a_markup_is_sold_at_it() -> None:
+    api.import_document({"markup": "1.50"})
+
+    api.seed({"OPENAI_API_KEY": "o"})
+
+    assert input_pico("openai/gpt-4o-mini") == 225_000_000_000
+
+
+def input_pico(model_id: str) -> int:
+    price = api.current_sync().models[model_id].price
+    assert price is not None
+    return price.rates["input"].pico
+
+
+@pytest.mark.django_db
+def test_the_catalog_has_no_difference_from_the_library() -> None:
+    api.seed({})
+
+    assert list(reference.differences(REVIEWED)) == []
+
+    model = Model.objects.get(catalog_id="openai/gpt-4o-mini")
+    version = prices.current(model)
+    assert version is not None
+    sheet = prices.sheet_of(version)
+    prices.revise(
+        model,
+        {**sheet, prices.Place("input"): prices.Price(Decimal(1), Decimal(1))},
+        source="x",
+        actor="x",
+    )
+    assert list(reference.differences(prices.database_now())) == [
+        "openai/gpt-4o-mini input: ours 1.000000000000, theirs 0.15"
+    ]
+
+
+@pytest.mark.parametrize("entry", LISTED, ids=lambda entry: entry.id)
+def test_a_seeded_model_costs_what_the_library_calculates(entry: ModelEntry) -> None:
+    """The library's own arithmetic as the oracle, tolerance zero, below and above each tier."""
+    lines = {(each.unit, each.tier_start): each.sell for each in entry.prices}
+    starts = sorted({start for _, start in lines}, reverse=True)
+    upstream = entry.offers[0].upstream_model
+
+    for tokens in GRID:
+        start = next(each for each in starts if tokens > each or each == 0)
+        for output in (0, 7, 4096):
+            theirs = calc_price(
+                Usage(input_tokens=tokens, output_tokens=output),
+                model_ref=upstream,
+                provider_id=reference.LIBRARY[entry.provider],
+                genai_request_timestamp=REVIEWED,
+            ).total_price
+            ours = tokens * lines.get(("input", start), lines["input", 0])
+            ours += output * lines.get(("output", start), lines["output", 0])
+
+            assert ours == theirs * 1_000_000, (tokens, output)
+
+
+def test_the_seed_has_a_current_choice_of_every_provider() -> None:
+    count: dict[str, int] = {}
+    for entry in seeding.load({}).models:
+        count[entry.provider] = count.get(entry.provider, 0) + 1
+        assert entry.columns["context_length"], entry.id
+        assert entry.columns["max_output_tokens"], entry.id
+
+    listed = {name: number for name, number in count.items() if name in reference.LIBRARY}
+    assert set(listed) == set(reference.LIBRARY)
+    assert all(3 <= number <= 12 for number in listed.values())
+    assert count["local"] == 1
