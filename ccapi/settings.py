@@ -41,6 +41,7 @@ def _database(url: str) -> dict[str, object]:
         "HOST": host,
         "PORT": port,
         "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {**options, "pool": {"min_size": 0, "max_size": 8, "timeout": 5}},
     }
 

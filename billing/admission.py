@@ -1,0 +1,227 @@
+"""Admission: whether a request may happen. The one door through which every request gets its hold.
+
+A hold is placed before the upstream is called, in one batched round trip (`hold_batch_v1`), at the
+dearest candidate and the dearest rates. No money, no call: 402; PostgreSQL away: 503. What the hold
+becomes is `billing.ledger`'s affair.
+"""
+
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+import structlog
+from django.conf import settings
+
+from billing import ledger, sweeper
+from billing.pricing import affordable_output, bound_amount
+from billing.types import Admission, Bound, Hold, Outcome, Settlement, UsageSource
+from catalog.types import PriceVersion
+from ccapi.core import postgres
+from ccapi.core.errors import (
+    AccountSuspended,
+    BillingUnavailable,
+    InFlightReservations,
+    PaymentRequired,
+    RequestExceedsBalance,
+)
+from ccapi.core.loops import PerLoop
+from ccapi.core.money import dollars
+from ccapi.core.usage import Usage
+
+log = structlog.get_logger(__name__)
+
+HOLD = "SELECT i, verdict, posted, held, available FROM hold_batch_v1(%s, %s, %s)"
+HOLD_S = 2.0  # how long a batch may take
+OUTPUT_MIN = 256  # a request that did not say how much is not cut below this many tokens an answer
+SHRINKS = 3  # other requests may take what was free between looking and taking
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of `hold_batch_v1`."""
+
+    request_id: UUID
+    organization_id: int
+    key_id: int
+    amount_nano: int
+    price_version_id: int
+    model: str
+    endpoint: str
+
+
+class Wanted(NamedTuple):
+    """A hold that is asked for, with what is needed to void it when nobody waits for it."""
+
+    request: Request
+    price: PriceVersion
+
+
+class Verdict(NamedTuple):
+    word: str
+    posted: int  # the whole balance, with the credit limit
+    held: int
+    available: int
+
+
+async def admit(admission: Admission) -> Hold:
+    """Place a hold for the request, or say why not.
+
+    Raises: PaymentRequired, RequestExceedsBalance, InFlightReservations (402), AccountSuspended,
+    ModelNotPriced, BillingUnavailable.
+    """
+    if ledger.current().is_full():
+        raise BillingUnavailable("Too many settlements wait for the database. Try again soon.")
+    bounds = admission.bounds
+    applied: int | None = None
+    for _ in range(SHRINKS):
+        amount, price = _dearest(bounds)
+        verdict = await _place(admission, amount, price)
+        if verdict.word in ("held", "duplicate"):
+            return _hold(admission, amount, price, applied)
+        if verdict.word not in ("in_flight", "insufficient"):
+            raise _refusal(verdict.word, admission)
+        affordable = _affordable(admission, verdict.available)
+        if admission.output_is_stated or affordable < OUTPUT_MIN:
+            break
+        applied = affordable
+        bounds = _shrunk(admission, applied)
+    raise _payment_required(admission, _dearest(admission.bounds)[0], verdict)
+
+
+def _dearest(bounds: tuple[Bound, ...]) -> tuple[int, PriceVersion]:
+    amount, price = -1, bounds[0].price
+    for bound in bounds:
+        most = bound_amount(bound)
+        if most > amount:
+            amount, price = most, bound.price
+    return amount, price
+
+
+async def _place(admission: Admission, amount: int, price: PriceVersion) -> Verdict:
+    caller = admission.caller
+    request = Request(
+        request_id=admission.request_id,
+        organization_id=caller.organization_id,
+        key_id=caller.key_id,
+        amount_nano=amount,
+        price_version_id=price.id,
+        model=price.model,
+        endpoint=admission.endpoint,
+    )
+    return await _desks.get().run(Wanted(request, price))
+
+
+def _hold(admission: Admission, amount: int, price: PriceVersion, applied: int | None) -> Hold:
+    ledger.current().open.add(admission.request_id)
+    return Hold(
+        request_id=admission.request_id,
+        organization_id=admission.caller.organization_id,
+        key_id=admission.caller.key_id,
+        amount=amount,
+        price_version=price.id,
+        max_tokens_applied=applied,
+    )
+
+
+def _affordable(admission: Admission, budget: int) -> int:
+    """Output tokens per answer that this much money covers at every candidate."""
+    return min(affordable_output(bound, budget) for bound in admission.bounds) // admission.choices
+
+
+def _shrunk(admission: Admission, applied: int) -> tuple[Bound, ...]:
+    most = applied * admission.choices
+    return tuple(
+        msgspec.structs.replace(bound, output_tokens=min(bound.output_tokens, most))
+        for bound in admission.bounds
+    )
+
+
+def _refusal(word: str, admission: Admission) -> AccountSuspended | BillingUnavailable:
+    if word == "suspended":
+        return AccountSuspended("This organization's wallet is suspended. Contact support.")
+    # settled, conflict, no_wallet: ids are made anew for each request, so this is ours to look at.
+    log.error("admission.refused", reason=word, request_id=str(admission.request_id))
+    return BillingUnavailable("The request could not be registered. Try again.")
+
+
+def _payment_required(admission: Admission, required: int, verdict: Verdict) -> PaymentRequired:
+    """The 402 that fits: wait (open holds), ask for less, or add credit."""
+    available = max(0, verdict.available)
+    least = 1 if admission.output_is_stated else OUTPUT_MIN
+    details: dict[str, object] = {
+        "required": dollars(required),
+        "available": dollars(available),
+        "held": dollars(verdict.held),
+        "affordable_max_tokens": _affordable(admission, available),
+    }
+    if settings.CCAPI_TOP_UP_URL:
+        details["top_up_url"] = settings.CCAPI_TOP_UP_URL
+    costs = f"This request may cost up to ${dollars(required)}"
+    has = f"${dollars(available)} is available"
+    if admission.output_is_stated:
+        would_do = required <= verdict.posted
+    else:
+        would_do = _affordable(admission, verdict.posted) >= least
+    if would_do:
+        return InFlightReservations(
+            f"{costs}; {has} while open requests hold ${dollars(verdict.held)}. Try again soon.",
+            details=details,
+        )
+    if verdict.posted > 0 and _affordable(admission, verdict.posted) >= 1:
+        return RequestExceedsBalance(
+            f"{costs}, more than the whole balance; {has}. Lower max_tokens or add credit.",
+            details=details,
+        )
+    return PaymentRequired(
+        f"Insufficient credits: {costs[0].lower()}{costs[1:]}; {has}. Add credit.", details=details
+    )
+
+
+async def _place_batch(batch: list[Wanted]) -> list[Verdict]:
+    book = ledger.current()
+    await book.identify()
+    items = msgspec.json.encode([wanted.request for wanted in batch]).decode()
+    rows = await postgres.pool("holds").run(
+        HOLD, (items, settings.CCAPI_HOLD_TTL_S, book.owner), timeout_s=HOLD_S
+    )
+    verdicts: dict[int, Verdict] = {row[0]: Verdict(*row[1:]) for row in rows}
+    return [verdicts[i] for i in range(len(batch))]
+
+
+def _void(wanted: Wanted, verdict: Verdict) -> None:
+    """The caller left while its hold was being placed: give the money back."""
+    if verdict.word not in ("held", "duplicate"):
+        return
+    request = wanted.request
+    hold = Hold(
+        request_id=request.request_id,
+        organization_id=request.organization_id,
+        key_id=request.key_id,
+        amount=request.amount_nano,
+        price_version=request.price_version_id,
+    )
+    ledger.settle(
+        Settlement(
+            hold=hold,
+            outcome=Outcome.VOIDED,
+            usage=Usage(requests=0),
+            usage_source=UsageSource.NONE,
+            price=wanted.price,
+            requested_model=request.model,
+            model=request.model,
+            provider="",
+            protocol="",
+            endpoint=request.endpoint,
+            stream=False,
+            status="client_cancelled",
+            http_status=499,
+        )
+    )
+
+
+def _open_desk() -> postgres.Batcher[Wanted, Verdict]:
+    """The batcher of the running event loop; its background work begins with it."""
+    sweeper.start_background()
+    return postgres.Batcher(_place_batch, abandoned=_void)
+
+
+_desks = PerLoop(_open_desk)

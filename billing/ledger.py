@@ -1,0 +1,250 @@
+"""Settling: every hold is resolved once, durably, and never in the client's way.
+
+`settle` queues in this turn of the loop; a writer task sends what has gathered to
+`settle_batch_v1`, one round trip a batch, and the next batch gathers meanwhile. A settlement
+stays here until PostgreSQL has acknowledged it. While PostgreSQL is away it is also on disk
+(`billing.spool`) and tried again with back-off; the function is idempotent by request id, so
+nothing is charged twice. Prices are `billing.pricing`; holds are placed by `billing.admission`.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable
+from itertools import islice
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+from django.conf import settings
+
+from billing import records, spool
+from billing.types import Settlement
+from ccapi.core import postgres
+from ccapi.core.errors import BillingUnavailable
+from ccapi.core.loops import PerLoop
+
+log = structlog.get_logger(__name__)
+
+BATCH_MAX = 500
+BATCH_S = 5.0  # how long a batch may take
+RETRY_S = (0.1, 2.0)  # first and longest pause while PostgreSQL is away
+# Beyond either of these a process admits nothing more: it could not say what it is owed.
+UNSETTLED_MAX = 10_000
+UNSETTLED_S_MAX = 60.0
+
+SETTLE = "SELECT request_id, verdict, captured_nano, overage_nano FROM settle_batch_v1(%s, %s)"
+WHICH = "SELECT system_identifier || '/' || current_database() FROM pg_control_system()"
+
+Lines = dict[UUID, tuple[int, bytes]]  # request → organization, line
+
+
+class Ledger:
+    """The settlements and open holds of one event loop."""
+
+    def __init__(self) -> None:
+        self.owner = f"{os.uname().nodename}:{os.getpid()}:{uuid4().hex[:8]}"
+        self.open: set[UUID] = set()  # holds that this process keeps alive
+        self.database = ""  # which one, by its own account
+        self._unsettled: Lines = {}
+        self._spooled: set[UUID] = set()
+        self._spool = spool.Spool(settings.CCAPI_SPOOL_DIR)
+        self._writer: asyncio.Task[None] | None = None
+        self._away_since: float | None = None
+        self._spool_soon = False
+
+    def settle(self, settlement: Settlement) -> None:
+        request_id = settlement.hold.request_id
+        if request_id in self._unsettled:
+            log.warning("settle.twice", request_id=str(request_id))
+            return
+        line = records.encode(settlement)
+        self._unsettled[request_id] = (settlement.hold.organization_id, line)
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+        elif self._away_since is not None and not self._spool_soon:
+            self._spool_soon = True
+            asyncio.get_running_loop().call_soon(self._to_disk)
+
+    def is_open(self, organization_id: int) -> bool:
+        """Whether a settlement of this organization is queued here."""
+        return any(owner == organization_id for owner, _ in self._unsettled.values())
+
+    def is_full(self) -> bool:
+        """Whether too much is unsettled to admit more."""
+        return len(self._unsettled) > UNSETTLED_MAX or (
+            self._away_since is not None and time.monotonic() - self._away_since > UNSETTLED_S_MAX
+        )
+
+    async def identify(self) -> None:
+        """Ask which database this is, once. Raises: BillingUnavailable."""
+        if not self.database:
+            row = await postgres.fetch_one(WHICH)
+            self.database = row[0] if row else ""
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until all is settled; what is not by then is on disk, and the answer is False."""
+        if self._writer is not None:
+            await asyncio.wait({self._writer}, timeout=timeout_s)
+        if self._unsettled:
+            self._to_disk()
+        return not self._unsettled
+
+    async def _write(self) -> None:
+        pause = RETRY_S[0]
+        try:
+            while self._unsettled:
+                batch = dict(islice(self._unsettled.items(), BATCH_MAX))
+                try:
+                    await self._apply(batch)
+                except BillingUnavailable:
+                    self._went_away()
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, RETRY_S[1])
+                else:
+                    pause = RETRY_S[0]
+            self._came_back()
+        except asyncio.CancelledError:
+            self._to_disk()  # the loop ends; whoever comes next settles these
+            raise
+        finally:
+            self._writer = None
+
+    def _went_away(self) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            log.warning("settle.waiting", unsettled=len(self._unsettled))
+        self._to_disk()
+
+    def _came_back(self) -> None:
+        if self._away_since is not None:
+            log.info("settle.caught_up", away_s=round(time.monotonic() - self._away_since, 1))
+        self._away_since = None
+        self._spooled.clear()
+        self._spool.clear()
+
+    def _to_disk(self) -> None:
+        self._spool_soon = False
+        new = [request_id for request_id in self._unsettled if request_id not in self._spooled]
+        if not new:
+            return
+        try:
+            self._spool.append(
+                (self._unsettled[request_id][1] for request_id in new), database=self.database
+            )
+        except OSError as error:
+            # Still in memory, and tried again with the next attempt; nothing is admitted meanwhile.
+            log.error("spool.failed", error=str(error), unsettled=len(self._unsettled))  # noqa: TRY400
+            return
+        self._spooled.update(new)
+
+    async def _apply(self, batch: Lines) -> None:
+        """Settle a batch; forget what PostgreSQL has acknowledged.
+
+        Raises: BillingUnavailable where something is left to do.
+        """
+        try:
+            await self._send(batch.values())
+        except postgres.Contended:
+            organizations = {organization for organization, _ in batch.values()}
+            if len(organizations) == 1:
+                raise
+            await self._apply_each(batch, organizations)
+        except psycopg.Error as error:
+            if len(batch) > 1:
+                for request_id, pair in batch.items():
+                    await self._apply({request_id: pair})
+            else:
+                await self._apply_refused(batch, error)
+        self._forget(batch)
+
+    async def _apply_each(self, batch: Lines, organizations: set[int]) -> None:
+        """One locked wallet keeps only its own organization waiting."""
+        waiting: BillingUnavailable | None = None
+        for organization in organizations:
+            part = {k: pair for k, pair in batch.items() if pair[0] == organization}
+            try:
+                await self._apply(part)
+            except postgres.Contended as error:
+                waiting = error
+        if waiting is not None:
+            raise waiting
+
+    async def _apply_refused(self, batch: Lines, error: psycopg.Error) -> None:
+        """PostgreSQL refuses this line: try without its free texts, else set it aside on disk."""
+        request_id, (organization, line) = next(iter(batch.items()))
+        log.error("settle.refused", request_id=str(request_id), error=str(error).splitlines()[0])
+        try:
+            await self._send([(organization, records.lighten(line))])
+        except (psycopg.Error, ValueError):
+            try:
+                self._spool.reject(line)
+            except OSError as full:
+                raise BillingUnavailable("A refused settlement could not be kept.") from full
+            log.error("settle.rejected", request_id=str(request_id))  # noqa: TRY400
+
+    async def _send(self, pairs: Iterable[tuple[int, bytes]]) -> None:
+        items = b"[" + b",".join(line for _, line in pairs) + b"]"
+        rows = await postgres.pool().run(SETTLE, (items.decode(), self.owner), timeout_s=BATCH_S)
+        for request_id, verdict, captured, overage in rows:
+            if overage or verdict != "settled":
+                log.warning(
+                    "settle.unusual",
+                    request_id=str(request_id),
+                    verdict=verdict,
+                    captured_nano=captured,
+                    overage_nano=overage,
+                )
+
+    def _forget(self, batch: Lines) -> None:
+        for request_id in batch:
+            self._unsettled.pop(request_id, None)
+        self.open.difference_update(batch)
+
+    async def replay(self) -> int:
+        """Settle what dead processes left on disk; how many lines. Raises: BillingUnavailable."""
+        count = 0
+        for path in self._spool.orphans():
+            await self.identify()
+            with spool.taken(path, database=self.database) as lines:
+                if lines is None:
+                    continue
+                found = list(_read(lines))
+                for start in range(0, len(found), BATCH_MAX):
+                    await self._apply(dict(found[start : start + BATCH_MAX]))
+                count += len(found)
+                log.info("spool.replayed", path=path.name, settlements=len(found))
+        return count
+
+
+def _read(lines: list[bytes]) -> Iterable[tuple[UUID, tuple[int, bytes]]]:
+    for line in lines:
+        try:
+            request_id, organization = records.identity(line)
+        except ValueError:  # the writer died within the line
+            log.warning("spool.torn_line", bytes=len(line))
+            continue
+        yield request_id, (organization, line)
+
+
+_ledgers = PerLoop(Ledger)
+
+
+def current() -> Ledger:
+    """The ledger of the running event loop."""
+    return _ledgers.get()
+
+
+def settle(settlement: Settlement) -> None:
+    """Queue a settlement in this turn of the loop. Never waits; PostgreSQL may be away."""
+    current().settle(settlement)
+
+
+async def drain(timeout_s: float) -> bool:
+    """Wait for queued settlements (at shutdown). See `Ledger.drain`."""
+    return await current().drain(timeout_s)
+
+
+def is_open(organization_id: int) -> bool:
+    """Whether any event loop of this process has a settlement of the organization queued."""
+    return any(ledger.is_open(organization_id) for ledger in _ledgers.values())

@@ -1,0 +1,25 @@
+"""`manage.py audit`: every invariant of the money, one line each; exit 1 where one is broken."""
+
+import sys
+
+from django.core.management.base import BaseCommand
+
+from billing.audit import audit
+
+
+class Command(BaseCommand):
+    help = "Check every money invariant; a line each, and exit 1 where one is broken."
+
+    def handle(self, *_args: object, **_options: object) -> None:
+        findings = audit()
+        for finding in findings:
+            verdict = "BROKEN" if finding.broken else "ok"
+            self.stdout.write(f"{finding.name} {verdict} {finding.broken}")
+            for row in finding.sample:
+                self.stdout.write("    " + " ".join(str(value) for value in row))
+        broken = [finding.name for finding in findings if finding.broken]
+        if broken:
+            names = ", ".join(broken)
+            self.stdout.write(f"{len(broken)} of {len(findings)} invariants are broken: {names}.")
+            sys.exit(1)
+        self.stdout.write(f"All {len(findings)} invariants hold.")
