@@ -1,0 +1,20 @@
+"""Every path that is not a chat route: REST at the root and again under `/v1`, and the admin."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+from billing.urls import urlpatterns as billing_urls
+from catalog.urls import urlpatterns as catalog_urls
+
+rest: list[URLPattern | URLResolver] = [*catalog_urls, *billing_urls]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+    path("v1/", include(rest)),
+    path("", include(rest)),
+]
+
+handler400 = "ccapi.core.rest.bad_request"
+handler403 = "ccapi.core.rest.permission_denied"
+handler404 = "ccapi.core.rest.not_found"
+handler500 = "ccapi.core.rest.server_error"

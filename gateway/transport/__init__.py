@@ -1,0 +1,4 @@
+"""The only network code of the walk.
+
+The upstream client, its credentials, and the splitting of streams.
+"""

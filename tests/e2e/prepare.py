@@ -1,0 +1,111 @@
+"""Makes a database ready for whole-product tests: tables, fake providers, accounts with credit.
+
+Run as a process of its own (`python -m tests.e2e.prepare`), since it needs `DATABASE_URL` of that
+database. Prints one JSON line: the accounts.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+TIMEOUTS = {
+    "connect": 1,
+    "first_byte": 2,
+    "first_byte_with_alternative": 1,
+    "idle": 1,
+    "total": 20,
+}
+
+
+def provider(name: str, protocol: str, url: str, **fields: object) -> dict[str, object]:
+    return {
+        "name": name,
+        "display_name": name.title(),
+        "protocol": protocol,
+        "base_url": url,
+        "api_key": f"upstream-secret-of-{name}",
+        "enabled": True,
+        "timeouts": TIMEOUTS,
+        **fields,
+    }
+
+
+def model(model_id: str, **fields: object) -> dict[str, object]:
+    return {
+        "id": model_id,
+        "upstream_model": model_id.replace("/", "-"),
+        "type": "chat",
+        "display_name": model_id,
+        "context_length": 8192,
+        "max_output_tokens": 1000,
+        "capabilities": ["streaming", "function_calling"],
+        "input_modalities": ["text"],
+        "output_modalities": ["text"],
+        "prices": {"input": "1.00", "output": "2.00"},
+        **fields,
+    }
+
+
+def document(url: str, dead_url: str) -> dict[str, object]:
+    """The catalog of the tests.
+
+    Two OpenAI providers, two Anthropic ones, a dead one, one that drains.
+    """
+    return {
+        "providers": [
+            provider("alpha", "openai", f"{url}/v1"),
+            provider("gamma", "openai", f"{url}/v1"),
+            provider("beta", "anthropic", f"{url}/v1"),
+            provider("delta", "anthropic", f"{url}/v1"),
+            provider("drains", "openai", f"{url}/v1", on_disconnect="drain"),
+            provider("dead", "openai", f"{dead_url}/v1"),
+        ],
+        "models": [
+            model(f"{name}/one") for name in ("alpha", "gamma", "beta", "delta", "drains", "dead")
+        ]
+        + [
+            model("alpha/two"),
+            model("alpha/large", context_length=100_000),
+            # Exact sums for the storm: nothing in, one dollar a million tokens out.
+            model(
+                "alpha/output-only", prices={"input": "0", "output": "1000"}, max_output_tokens=10
+            ),
+            model("alpha/recorded", context_length=1_000_000, max_output_tokens=200_000),
+            model("beta/recorded", context_length=1_000_000, max_output_tokens=200_000),
+            model("alpha/free", prices={"input": "0", "output": "0"}),
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--upstream", required=True)
+    parser.add_argument("--dead", required=True)
+    parser.add_argument("--account", action="append", default=[], help="its credit, in dollars")
+    arguments = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ccapi.settings")
+
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    from accounts.api import create_key, create_organization, organization_pk
+    from billing.api import grant
+    from catalog.api import import_document
+    from ccapi.core.money import nano
+
+    call_command("migrate", verbosity=0)
+    import_document(document(arguments.upstream, arguments.dead))
+    made = []
+    for number, credit in enumerate(arguments.account):
+        organization = create_organization(f"Customer {number}", f"customer{number}@example.com")
+        grant(organization_pk(organization), nano(credit), reason="test", actor="tests")
+        secret = create_key(organization, name="first").secret
+        made.append({"organization": organization, "api_key": secret, "credit": credit})
+    sys.stdout.write(json.dumps(made) + "\n")
+
+
+if __name__ == "__main__":
+    main()
