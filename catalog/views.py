@@ -1,23 +1,16 @@
 """GET /models, /models/{id}, /providers, /providers/{name}: the catalog for holders of a key."""
 
-from typing import cast
-
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.types import Caller
+from accounts.permissions import caller_of
 from catalog import listing
 from catalog.api import current_sync, near_ids
 from catalog.health import health_of
 from ccapi.core.errors import ModelNotFound, ProviderNotFound
 
 SHOWN = 200  # characters of a customer's text that an error repeats
-
-
-def caller_of(request: Request) -> Caller:
-    """Who asks; the permission class has seen to it that somebody does."""
-    return cast(Caller, request.auth)  # the stubs know tokens only
 
 
 class Models(APIView):

@@ -59,10 +59,12 @@ def document(url: str, dead_url: str) -> dict[str, object]:
             provider("beta", "anthropic", f"{url}/v1"),
             provider("delta", "anthropic", f"{url}/v1"),
             provider("drains", "openai", f"{url}/v1", on_disconnect="drain"),
+            provider("measured", "openai", f"{url}/v1"),
             provider("dead", "openai", f"{dead_url}/v1"),
         ],
         "models": [
-            model(f"{name}/one") for name in ("alpha", "gamma", "beta", "delta", "drains", "dead")
+            model(f"{name}/one")
+            for name in ("alpha", "gamma", "beta", "delta", "drains", "dead", "measured")
         ]
         + [
             model("alpha/two"),

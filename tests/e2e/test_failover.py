@@ -195,3 +195,22 @@ def test_each_attempt_is_prepared_from_the_original_request(
     assert upstream.requests[-1].json()["messages"] == messages
     assert upstream.requests[-1].json()["seed"] == 7
     assert "models" not in upstream.requests[-1].json()
+
+
+def test_the_catalog_tells_how_a_provider_did_in_the_last_hour(
+    stack: Stack, upstream: Upstream, account: Account
+) -> None:
+    failing, good = error("server"), reply(body=transcripts.body(OPENAI, GOOD))
+    upstream.on("measured-one", failing, good, failing, good, failing, failing, good, failing)
+    body = {"model": "measured/one", "messages": HI}
+
+    with stack.http(account) as client:
+        for _ in range(8):
+            client.post("/v1/chat/completions", json=body)
+        stack.wait_for_no_holds()
+        told = client.get("/v1/providers/measured").json()
+
+    assert told["status"] == "down"
+    assert told["success_rate"] == 0.375
+    assert 0 <= told["latency_ms"]["p50"] <= told["latency_ms"]["p95"]
+    assert [model["id"] for model in told["models"]] == ["measured/one"]
