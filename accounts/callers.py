@@ -255,8 +255,10 @@ class Memory:
                 pass  # said by ccapi.core.postgres; what is remembered grows old by itself
             except psycopg.Error:
                 log.exception("accounts.poll_failed")
+            # Not `wait_for`: on Python 3.11 it loses a cancellation that comes with its result.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._changed.wait()
 
     async def _write_touches(self) -> None:
         if self._touched:

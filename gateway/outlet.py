@@ -79,8 +79,10 @@ class Channel:
         self._readable.set()
         if len(self._pieces) >= QUEUE_FRAMES_MAX or self._size >= QUEUE_BYTES_MAX:
             self._writable = asyncio.Event()
+            # Not `wait_for`: on Python 3.11 it loses a cancellation that comes with its result.
             try:
-                await asyncio.wait_for(self._writable.wait(), CLIENT_STALL_S)
+                async with asyncio.timeout(CLIENT_STALL_S):
+                    await self._writable.wait()
             except TimeoutError:
                 self.abandon()
 

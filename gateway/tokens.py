@@ -44,9 +44,8 @@ async def count(texts: list[str]) -> int:
         )
     pool = _Helper.pool
     try:
-        return await asyncio.wait_for(
-            asyncio.get_running_loop().run_in_executor(pool, _count, text), COUNT_S_MAX
-        )
+        async with asyncio.timeout(COUNT_S_MAX):
+            return await asyncio.get_running_loop().run_in_executor(pool, _count, text)
     except (TimeoutError, BrokenProcessPool, OSError, RuntimeError) as error:
         log.warning("tokens.helper_failed", error=type(error).__name__)
         if _Helper.pool is pool:

@@ -1,0 +1,228 @@
+"""`manage.py serve` from outside, as a person or a script runs it."""
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ccapi.devserver import processes
+from tests.devserver import product
+from tests.devserver.product import Running, running
+
+SERVE = ("serve", "--json", "--no-local-models", "--port")
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    """A data folder on which `serve` has run before."""
+    with product.data_folder() as folder:
+        with running(*SERVE, "0", data=folder) as command:
+            command.ready()
+            command.end(signal.SIGTERM)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Running]:
+    """One that goes on, on a data folder of its own, for the tests that do not end it."""
+    with (
+        product.data_folder() as folder,
+        running(*SERVE, str(processes.free_port()), data=folder) as command,
+    ):
+        command.ready()
+        yield command
+
+
+@pytest.fixture
+def port() -> str:
+    return str(processes.free_port())
+
+
+def ask(ready: dict[str, Any], *, model: str = "sandbox/echo", **body: object) -> dict[str, Any]:
+    question = {"model": model, "messages": [{"role": "user", "content": "Tell me 7."}], **body}
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{ready['url']}/v1/chat/completions",
+        data=json.dumps(question).encode(),
+        headers={
+            "Authorization": f"Bearer {ready['api_key']}",
+            "Content-Type": "application/json",
+        },
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        value: dict[str, Any] = json.load(answer)
+    return value
+
+
+def pids_named(command: Running, fragment: str) -> set[int]:
+    return {pid for pid, line in product.alive(command.family()).items() if fragment in line}
+
+
+def test_one_line_says_everything_that_a_script_needs_and_the_key_works(serving: Running) -> None:
+    ready = serving.ready()
+
+    answer = ask(ready)
+
+    assert set(ready) == {"url", "api_key", "organization", "admin"}
+    assert set(ready["admin"]) == {"email", "password"}
+    assert "Tell me 7." in answer["choices"][0]["message"]["content"]
+    assert serving.output.count("\n") == 1
+
+
+def test_a_second_serve_on_the_same_folder_is_refused_with_the_url_of_the_first(
+    serving: Running,
+) -> None:
+    second = product.manage(*SERVE, "0", data=serving.data)
+
+    assert second.returncode != 0
+    assert f"already running on {serving.data}" in second.stderr
+    assert serving.ready()["url"] in second.stderr
+    assert ask(serving.ready())["choices"]
+
+
+def test_a_command_attaches_to_the_running_database(serving: Running) -> None:
+    count = product.manage("db", "psql", "-Atc", "SELECT count(*) FROM api_key", data=serving.data)
+    url = product.manage("db", "url", data=serving.data)
+
+    assert int(count.stdout) == 1
+    with psycopg.connect(url.stdout.strip()) as connection:
+        assert connection.execute("SELECT count(*) FROM api_key").fetchone() == (1,)
+    assert ask(serving.ready())["choices"]
+
+
+def test_a_web_process_that_dies_is_started_again(serving: Running) -> None:
+    before = pids_named(serving, "ccapi.devserver.web")
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+
+    # The socket is the supervisor's, so a request in the meantime waits rather than being refused.
+    answer = ask(serving.ready())
+    after = pids_named(serving, "ccapi.devserver.web")
+
+    assert answer["choices"]
+    assert after
+    assert not before & after
+
+
+def test_the_next_start_tells_the_same_key_and_login_and_gives_no_credit_again(
+    data: Path, port: str
+) -> None:
+    before = json.loads((data / "credentials.json").read_text())
+    with running(*SERVE, port, data=data) as command:
+        ready = command.ready()
+        wallets = product.manage("db", "psql", "-Atc", "SELECT posted_nano FROM wallet", data=data)
+        command.end(signal.SIGTERM)
+
+    assert ready == {"url": f"http://127.0.0.1:{port}", **before}
+    assert wallets.stdout == "25000000000\n"
+
+
+def test_a_revoked_key_is_replaced_at_the_next_start(data: Path, port: str) -> None:
+    before = json.loads((data / "credentials.json").read_text())
+    revoke = "UPDATE api_key SET revoked_at = now()"
+    assert product.manage("db", "psql", "-c", revoke, data=data).returncode == 0
+
+    with running(*SERVE, port, data=data) as command:
+        ready = command.ready()
+        answer = ask(ready)
+        command.end(signal.SIGTERM)
+
+    assert ready["organization"] == before["organization"]
+    assert ready["api_key"] != before["api_key"]
+    assert answer["choices"]
+
+
+def test_a_password_that_its_owner_has_changed_is_neither_told_nor_reset(
+    data: Path, port: str
+) -> None:
+    email = json.loads((data / "credentials.json").read_text())["admin"]["email"]
+    user = f"get_user_model().objects.get(email={email!r})"
+    change = f"user = {user}; user.set_password('their own choice'); user.save()"
+    check = f"print({user}.check_password('their own choice'))"
+    door = "from django.contrib.auth import get_user_model; "
+    assert product.manage("shell", "--no-imports", "-c", door + change, data=data).returncode == 0
+
+    with running(*SERVE, port, data=data) as command:
+        ready = command.ready()
+        kept = product.manage("shell", "--no-imports", "-c", door + check, data=data)
+        command.end(signal.SIGTERM)
+
+    assert ready["admin"] == {"email": email, "password": None}
+    assert kept.stdout == "True\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_however_it_ends(data: Path, port: str, how: signal.Signals) -> None:
+    with running(*SERVE, port, "--workers", "2", data=data) as command:
+        command.ready()
+        family = command.family()
+        webs = pids_named(command, "ccapi.devserver.web")
+
+        code = command.end(how)
+        left = product.wait_until_gone(family)
+
+    assert len(webs) == 2
+    assert len(family) >= 6  # itself, PostgreSQL, Valkey, the sandbox, two web processes
+    assert code == (-9 if how == signal.SIGKILL else 0)
+    assert not left
+
+
+def test_when_postgresql_dies_everything_ends_and_the_code_says_so(data: Path, port: str) -> None:
+    with running(*SERVE, port, data=data) as command:
+        command.ready()
+        family = command.family()
+        for pid in pids_named(command, f"-D {data}"):
+            os.kill(pid, signal.SIGQUIT)
+
+        code = command.process.wait(30)
+        left = product.wait_until_gone(family)
+
+    assert code == 1
+    assert not left
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_long_answer(data: Path, port: str) -> None:
+    with running(*SERVE, port, data=data) as command:
+        command.ready()
+        family = command.family()
+        with socket.create_connection(("127.0.0.1", int(port))) as client:
+            # A request whose body never comes keeps its web process for as long as its grace.
+            client.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+            )
+            time.sleep(0.3)
+            command.process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            began = time.monotonic()
+            command.end(signal.SIGINT)
+            took_s = time.monotonic() - began
+        left = product.wait_until_gone(family)
+
+    assert took_s < 5
+    assert not left
+
+
+def test_a_person_reads_the_url_at_the_next_free_port_the_login_and_a_curl_line(
+    data: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", processes.free_port())) as taken:
+        number = taken.getsockname()[1]
+        with running("serve", "--no-local-models", "--port", str(number), data=data) as command:
+            text = command.wait_for(r"(?s)CCAPI is ready\..*Ctrl-C stops everything\.")
+            told = command.told()
+            command.end(signal.SIGINT)
+
+    credentials = json.loads((data / "credentials.json").read_text())
+    given = next(n for n in range(number + 1, number + 50) if f"http://127.0.0.1:{n}\n" in text)
+    assert f"Port {number} is taken; using {given}." in told
+    assert f"curl -s http://127.0.0.1:{given}/v1/chat/completions" in text
+    assert f"Authorization: Bearer {credentials['api_key']}" in text
+    assert credentials["admin"]["email"] in text
+    assert (data / "credentials.json").stat().st_mode & 0o777 == 0o600
