@@ -6,8 +6,6 @@ provider's dialect reaches the next. What fails here before any content raises `
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from catalog.types import Timeouts
 from gateway import quirks
@@ -26,6 +24,9 @@ from gateway.protocols.base import (
 from gateway.transport import auth, client
 from gateway.transport.client import ERROR_BYTES_MAX, AttemptFailed, Upstream, failed
 from gateway.transport.sse import SSEParser
+
+# The body of an error answer is there at once or not worth waiting for, in seconds.
+ERROR_BODY_S = 2.0
 
 
 class Deadlines:
@@ -82,14 +83,37 @@ def prepare(exchange: Exchange) -> Encoded:
     return quirks.apply(candidate.offer.provider.name, encoded)
 
 
-@asynccontextmanager
-async def send(
-    exchange: Exchange, encoded: Encoded, deadlines: Deadlines
-) -> AsyncIterator[Upstream]:
-    """The upstream's successful answer, as soon as its head is there.
+async def send(exchange: Exchange, encoded: Encoded, deadlines: Deadlines) -> Upstream:
+    """The upstream's successful answer, as soon as its head is there; the caller closes it.
 
     Raises: AttemptFailed for an error answer, no answer, or none in time.
     """
+    try:
+        async with asyncio.timeout_at(deadlines.next()):
+            return await _send(exchange, encoded)
+    except TimeoutError as error:
+        raise failed("timeout", "The provider did not answer in time.") from error
+
+
+async def whole(
+    exchange: Exchange, encoded: Encoded, deadlines: Deadlines
+) -> tuple[Upstream, bytes]:
+    """The upstream's whole answer: `send` and its body, under one deadline.
+
+    Raises: AttemptFailed.
+    """
+    try:
+        async with asyncio.timeout_at(deadlines.next()):
+            upstream = await _send(exchange, encoded)
+            try:
+                return upstream, await upstream.read_all()
+            finally:
+                upstream.close()
+    except TimeoutError as error:
+        raise failed("timeout", "The provider did not answer in time.") from error
+
+
+async def _send(exchange: Exchange, encoded: Encoded) -> Upstream:
     provider = exchange.candidate.offer.provider
     codec = exchange.candidate.codec
     key = auth.next_key(provider)
@@ -100,37 +124,29 @@ async def send(
     if exchange.is_direct:
         headers.update(exchange.forwarded)
     url = provider.base_url + encoded.path + ("?" + query if query else "")
-    scope = asyncio.timeout_at(deadlines.next())
-    try:
-        async with scope:
-            context = client.post(url, encoded.body, headers, connect_s=provider.timeouts.connect)
-            upstream = await context.__aenter__()
-    except TimeoutError as error:
-        raise failed("timeout", "The provider did not answer in time.") from error
-    try:
-        exchange.provider_request_id = upstream.request_id
-        if upstream.status != 200:
-            raise await _error_answer(exchange, upstream, deadlines, key)
-        yield upstream
-    finally:
-        await context.__aexit__(None, None, None)
+    upstream = await client.post(url, encoded.body, headers, connect_s=provider.timeouts.connect)
+    exchange.provider_request_id = upstream.request_id
+    if upstream.status != 200:
+        raise await _error_answer(exchange, upstream, key)
+    return upstream
 
 
-async def _error_answer(
-    exchange: Exchange, upstream: Upstream, deadlines: Deadlines, key: str
-) -> AttemptFailed:
-    """An error status with its body.
-
-    Understood by the provider's codec, our key scrubbed from it.
-    """
-    try:
-        async with asyncio.timeout_at(deadlines.next()):
-            body = await upstream.read_all(ERROR_BYTES_MAX)
-    except (TimeoutError, AttemptFailed):
-        body = b""
+async def _error_answer(exchange: Exchange, upstream: Upstream, key: str) -> AttemptFailed:
+    """An error status with its body, understood by its codec, our key scrubbed from it."""
+    body = await error_body(upstream)
+    upstream.close()
     if key:
         body = body.replace(key.encode(), b"[redacted]")
     return understood(exchange, upstream, body)
+
+
+async def error_body(upstream: Upstream) -> bytes:
+    """The body of an error; empty where it does not come soon, or is no reasonable one."""
+    try:
+        async with asyncio.timeout(ERROR_BODY_S):
+            return await upstream.read_all(ERROR_BYTES_MAX)
+    except (TimeoutError, AttemptFailed):
+        return b""
 
 
 def understood(exchange: Exchange, upstream: Upstream, body: bytes) -> AttemptFailed:
@@ -160,15 +176,6 @@ async def read(upstream: Upstream, deadlines: Deadlines) -> bytes:
             return await upstream.read()
     except TimeoutError as error:
         raise failed("timeout", "The provider stopped answering.") from error
-
-
-async def read_all(upstream: Upstream, deadlines: Deadlines) -> bytes:
-    """The whole body under the deadline of the first byte. Raises: AttemptFailed."""
-    try:
-        async with asyncio.timeout_at(deadlines.next()):
-            return await upstream.read_all()
-    except TimeoutError as error:
-        raise failed("timeout", "The provider did not answer in time.") from error
 
 
 class Relayed:

@@ -1,10 +1,9 @@
 """The gateway's doors to the apps below: the walk sees nothing of them but these functions."""
 
+from accounts.api import authenticate, credential
 from billing.api import admit, charge, drain, settle, start_background
 from catalog.api import current as catalog
 from catalog.api import resolve
-
-from accounts.api import authenticate, credential
 
 __all__ = [
     "admit",

@@ -27,7 +27,7 @@ from gateway.exchange import Exchange, costs_of
 from gateway.incoming import Incoming, refusal
 from gateway.meter import Meter
 from gateway.outlet import Outlet
-from gateway.protocols.base import Body, GarbledStream
+from gateway.protocols.base import Body, Encoded, GarbledStream
 from gateway.routing import failover
 from gateway.routing.plan import Candidate, candidates_for
 from gateway.transport.client import AttemptFailed, Upstream, failed
@@ -124,11 +124,10 @@ async def _run(exchange: Exchange, outlet: Outlet) -> None:
             has_alternative=turn + 1 < len(candidates),
         )
         try:
-            async with attempt.send(exchange, encoded, deadlines) as upstream:
-                if exchange.request.stream:
-                    await _stream(exchange, outlet, upstream, deadlines, since=since)
-                else:
-                    await _answer(exchange, outlet, upstream, deadlines, since=since)
+            if exchange.request.stream:
+                await _stream(exchange, outlet, encoded, deadlines, since=since)
+            else:
+                await _answer(exchange, outlet, encoded, deadlines, since=since)
         except AttemptFailed as failure:
             failures.append(failure)
             code = failover.error_for(failure, all_rate_limited=True).code
@@ -167,13 +166,13 @@ def _final_error(
 async def _answer(
     exchange: Exchange,
     outlet: Outlet,
-    upstream: Upstream,
+    encoded: Encoded,
     deadlines: attempt.Deadlines,
     *,
     since: float,
 ) -> None:
     """A whole answer: read, understood, charged, settled, told."""
-    body = await attempt.read_all(upstream, deadlines)
+    upstream, body = await attempt.whole(exchange, encoded, deadlines)
     try:
         response = exchange.candidate.codec.decode_response(body)
     except GarbledStream as error:
@@ -223,21 +222,19 @@ def _error_inside(
 async def _stream(
     exchange: Exchange,
     outlet: Outlet,
-    upstream: Upstream,
+    encoded: Encoded,
     deadlines: attempt.Deadlines,
     *,
     since: float,
 ) -> None:
-    """A streamed answer. Raises AttemptFailed until the first content.
-
-    Afterwards ends the stream itself.
-    """
+    """A streamed answer. Raises AttemptFailed before content; after it, ends the stream itself."""
+    upstream = await attempt.send(exchange, encoded, deadlines)
     meter = Meter()
     relayed = attempt.Relayed(exchange, meter)
-    if "json" in upstream.content_type:
-        body = await attempt.read_all(upstream, deadlines)
-        raise _error_inside(exchange, upstream, body, GarbledStream("JSON instead of a stream"))
     try:
+        if "json" in upstream.content_type:
+            body = await attempt.error_body(upstream)
+            raise _error_inside(exchange, upstream, body, GarbledStream("JSON, not a stream"))
         await _pump(exchange, outlet, upstream, deadlines, meter, relayed, since=since)
     except AttemptFailed as failure:
         if exchange.first_byte_ms is None:
@@ -247,21 +244,32 @@ async def _stream(
         if not exchange.client_left:
             raise
         # The client hung up and this provider stops billing when we do: charge what was delivered.
-        upstream.abort()
+        upstream.close()
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
         await _settle_partial(exchange, meter, status="client_cancelled", error=None)
     else:
-        usage, source = await meter.final(exchange.request, whole=True)
-        charge = exchange.charge(usage)
-        last = relayed.end(usage, costs_of(charge))
-        exchange.bytes_out += len(last)
-        exchange.settle(
-            outcome=Outcome.CAPTURED if meter.usage is usage else Outcome.ESTIMATED,
-            usage=usage,
-            source=source,
-            status="client_cancelled" if exchange.client_left else "ok",
-            finish_reason=meter.finish_reason,
-        )
-        await outlet.end(last)
+        await _complete(exchange, outlet, meter, relayed)
+    finally:
+        upstream.close()
+
+
+async def _complete(
+    exchange: Exchange, outlet: Outlet, meter: Meter, relayed: attempt.Relayed
+) -> None:
+    """The stream came to its proper end: the charge, the settlement, the client's own end."""
+    usage, source = await meter.final(exchange.request, whole=True)
+    charge = exchange.charge(usage)
+    last = relayed.end(usage, costs_of(charge))
+    exchange.bytes_out += len(last)
+    exchange.settle(
+        outcome=Outcome.CAPTURED if meter.usage is usage else Outcome.ESTIMATED,
+        usage=usage,
+        source=source,
+        status="client_cancelled" if exchange.client_left else "ok",
+        finish_reason=meter.finish_reason,
+    )
+    await outlet.end(last)
 
 
 async def _pump(

@@ -16,20 +16,39 @@ class PerLoop(Generic[Value]):
     def __init__(self, make: Callable[[], Value]) -> None:
         self._make = make
         self._values: dict[asyncio.AbstractEventLoop, Value] = {}
+        # A web process has one loop: the last answer is nearly always the next one.
+        self._last: tuple[asyncio.AbstractEventLoop | None, Value | None] = (None, None)
 
     def get(self) -> Value:
         loop = asyncio.get_running_loop()
+        last_loop, last = self._last
+        if last_loop is loop and last is not None:
+            return last
         value = self._values.get(loop)
         if value is None:
             for other in [loop for loop in self._values if loop.is_closed()]:
                 del self._values[other]
             value = self._values[loop] = self._make()
+        self._last = (loop, value)
         return value
 
     def pop(self) -> Value | None:
         """Forget this loop's value; None if there is none."""
+        self._last = (None, None)
         return self._values.pop(asyncio.get_running_loop(), None)
 
     def values(self) -> list[Value]:
         """Those of the loops that are open, whoever asks."""
         return [value for loop, value in list(self._values.items()) if not loop.is_closed()]
+
+
+def raise_if_cancelled() -> None:
+    """Raise the cancellation of this task that a library has lost.
+
+    On Python 3.11 `asyncio.wait_for` (psycopg waits with it) drops a cancellation that comes in the
+    same turn as its result. A loop that runs for ever would then never end, and `asyncio.run` with
+    it; the task itself still knows. Source: python/cpython issue 86296 (fixed in 3.12).
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -26,7 +26,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from ccapi.core.errors import BillingUnavailable
-from ccapi.core.loops import PerLoop
+from ccapi.core.loops import PerLoop, raise_if_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +93,7 @@ class Pool:
             return await self._run(sql, params, timeout_s)
         finally:
             self._free.release()
+            raise_if_cancelled()
 
     async def _run(self, sql: str, params: Sequence[Any], timeout_s: float) -> list[Row]:
         deadline = time.monotonic() + timeout_s

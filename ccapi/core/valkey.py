@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ccapi.core.loops import PerLoop
+from ccapi.core.loops import PerLoop, raise_if_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +109,7 @@ async def _follow(channel: str, handler: Handler) -> None:
     shortest, longest = BACKOFF_S
     pause = shortest
     while True:
+        raise_if_cancelled()
         connection = _client(1.0, name=f"ccapi:{channel}")
         try:
             async with connection.pubsub() as subscription:
@@ -134,6 +135,7 @@ async def _messages(subscription: PubSub) -> AsyncIterator[bytes]:
     """
     silent = False
     while True:
+        raise_if_cancelled()
         message = await subscription.get_message(timeout=LISTEN_S)
         if message is None:
             # The connection may be half open, which only a question finds out.

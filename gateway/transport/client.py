@@ -6,23 +6,17 @@ connecting has its limit here. A POST that meets a reset before any byte of the 
 more: it is nearly always a kept-alive connection that the other side had just closed.
 """
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from weakref import WeakKeyDictionary
+from collections.abc import Mapping
 
 import aiohttp
 from yarl import URL
 
+from ccapi.core.loops import PerLoop
 from gateway.protocols.base import FailureKind, UpstreamFailure
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 ERROR_BYTES_MAX = 256 * 1024
-
-_sessions: "WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession]" = (
-    WeakKeyDictionary()
-)
 
 
 class AttemptFailed(Exception):
@@ -87,8 +81,8 @@ class Upstream:
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def abort(self) -> None:
-        """Hang up. The connection is closed, not returned to the pool."""
+    def close(self) -> None:
+        """Hang up, unless the body was read to its end: then its connection is back in the pool."""
         self._response.close()
 
 
@@ -115,33 +109,19 @@ def broken(error: Exception) -> AttemptFailed:
     )
 
 
-@asynccontextmanager
-async def post(
-    url: str, body: bytes, headers: dict[str, str], *, connect_s: float
-) -> AsyncIterator[Upstream]:
-    """POST and yield the answer as soon as its head is there.
+async def post(url: str, body: bytes, headers: dict[str, str], *, connect_s: float) -> Upstream:
+    """POST, and the answer as soon as its head is there; `Upstream.close` it in the end.
 
-    Leaving the block before the body was read to its end closes the connection.
     Raises: AttemptFailed where no answer came.
     """
-    response = await _send(url, body, headers, connect_s=connect_s)
-    try:
-        yield Upstream(response)
-    finally:
-        # A body read to its end has already given its connection back; anything else is hung up.
-        response.close()
-
-
-async def _send(
-    url: str, body: bytes, headers: dict[str, str], *, connect_s: float
-) -> aiohttp.ClientResponse:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
     target = URL(url, encoded=True)
     for last in (False, True):
         try:
-            return await session().post(
+            response = await session().post(
                 target, data=body, headers=headers, timeout=timeout, allow_redirects=False
             )
+            return Upstream(response)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError) as error:
             if last:
                 raise broken(error) from error
@@ -155,23 +135,24 @@ async def _send(
 
 def session() -> aiohttp.ClientSession:
     """The session of the running event loop, made on first use."""
-    loop = asyncio.get_running_loop()
-    existing = _sessions.get(loop)
-    if existing is not None and not existing.closed:
-        return existing
-    made = aiohttp.ClientSession(
+    return _sessions.get()
+
+
+def _open_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=15),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
         headers={"user-agent": "ccapi/1", "accept-encoding": "identity"},
     )
-    _sessions[loop] = made
-    return made
+
+
+_sessions = PerLoop(_open_session)
 
 
 async def close() -> None:
     """Close the running loop's session, at shutdown."""
-    existing = _sessions.pop(asyncio.get_running_loop(), None)
+    existing = _sessions.pop()
     if existing is not None:
         await existing.close()

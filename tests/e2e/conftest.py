@@ -24,6 +24,9 @@ def shared_stack() -> Iterator[Stack]:
         stack.web()
         stack.web()
         yield stack
+        # After everything that the tests did to it, every invariant of the ledger holds.
+        stack.wait_for_no_holds()
+        stack.audit()
 
 
 @pytest.fixture

@@ -173,10 +173,12 @@ def test_nothing_is_left_when_a_test_fails_with_a_stream_open() -> None:
             raise ZeroDivisionError
 
     urls: list[str] = []
+    before = set(threading.enumerate())
     with pytest.raises(ZeroDivisionError):
         failing_test()
 
-    assert "upstream" not in {thread.name for thread in threading.enumerate()}
+    left = set(threading.enumerate()) - before
+    assert "upstream" not in {thread.name for thread in left}
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(urls[0], trust_env=False)
 
