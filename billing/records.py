@@ -72,7 +72,10 @@ def encode(settlement: Settlement) -> bytes:
     """The line of a settlement, priced; one that is void or expired costs nothing."""
     hold, usage = settlement.hold, settlement.usage
     free = settlement.outcome in FREE
-    charge = NO_CHARGE if free else pricing.charge(usage, settlement.price, hold.amount)
+    if free:
+        charge = NO_CHARGE
+    else:
+        charge = settlement.charge or pricing.charge(usage, settlement.price, hold.amount)
     if charge.unpriced:
         log.error("settle.unpriced", request_id=str(hold.request_id), buckets=charge.unpriced)
     line = _encode(

@@ -99,6 +99,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     usage_source: UsageSource
     price: PriceVersion  # of the candidate that served (or was tried last)
+    charge: Charge | None = None  # what the client was told, where it was; else worked out here
     requested_model: str
     model: str  # catalog id that served
     provider: str

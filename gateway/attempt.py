@@ -30,7 +30,7 @@ ERROR_BODY_S = 2.0
 
 
 class Deadlines:
-    """The time limits of one attempt, on the monotonic clock of the event loop.
+    """The time limits of one attempt, on the event loop's clock.
 
     To the first content, between reads after it, and in all. A streamed answer gets less time for
     its first content while another candidate is left. A whole answer sends nothing until it is
@@ -39,7 +39,8 @@ class Deadlines:
     """
 
     def __init__(self, timeouts: Timeouts, *, stream: bool, has_alternative: bool) -> None:
-        now = asyncio.get_running_loop().time()
+        self._now = asyncio.get_running_loop().time
+        now = self._now()
         self._idle = timeouts.idle
         self._total = now + timeouts.total
         if not stream:
@@ -57,8 +58,50 @@ class Deadlines:
     def next(self) -> float:
         """When the next read must have given something."""
         if self._has_content:
-            return min(asyncio.get_running_loop().time() + self._idle, self._total)
+            return min(self._now() + self._idle, self._total)
         return self._first
+
+
+class Reader:
+    """Reads of one stream under its deadlines, with one timer for all of them.
+
+    A timer a read would cost more than the read. This one looks, when it goes off, whether the read
+    at hand is overdue, and is set again if not. Time spent writing to a slow client does not count.
+    """
+
+    def __init__(self, upstream: Upstream, deadlines: Deadlines) -> None:
+        self._upstream = upstream
+        self._deadlines = deadlines
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self._loop)
+        self._due: float | None = None  # of the read at hand; None between reads
+        self._expired = False
+        self._timer = self._loop.call_at(deadlines.next(), self._look)
+
+    def close(self) -> None:
+        self._timer.cancel()
+
+    async def read(self) -> bytes:
+        """Whatever has come; b"" at a proper end. Raises: AttemptFailed."""
+        self._due = self._deadlines.next()
+        try:
+            return await self._upstream.read()
+        except asyncio.CancelledError:
+            if not self._expired or self._task is None:
+                raise
+            self._task.uncancel()
+            raise failed("timeout", "The provider stopped answering.") from None
+        finally:
+            self._due = None
+
+    def _look(self) -> None:
+        if self._due is None:
+            self._timer = self._loop.call_at(self._deadlines.next(), self._look)
+        elif self._loop.time() < self._due:
+            self._timer = self._loop.call_at(self._due, self._look)
+        elif self._task is not None:
+            self._expired = True
+            self._task.cancel()
 
 
 def prepare(exchange: Exchange) -> Encoded:
@@ -167,15 +210,6 @@ def reported(failed_event: Failed) -> AttemptFailed:
             kind=failed_event.kind, status=0, message=failed_event.message, code=failed_event.code
         )
     )
-
-
-async def read(upstream: Upstream, deadlines: Deadlines) -> bytes:
-    """One read under the deadline that applies now; b"" at a proper end. Raises: AttemptFailed."""
-    try:
-        async with asyncio.timeout_at(deadlines.next()):
-            return await upstream.read()
-    except TimeoutError as error:
-        raise failed("timeout", "The provider stopped answering.") from error
 
 
 class Relayed:

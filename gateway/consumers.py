@@ -17,7 +17,7 @@ from ccapi.core.errors import GatewayError, InternalError
 from gateway import relay
 from gateway.exchange import Exchange
 from gateway.incoming import ClientGone, Incoming, check_method, read_body, refusal
-from gateway.outlet import Channel, Direct, Receive, Send, until_gone
+from gateway.outlet import Receive, Send, Stream, Whole, until_gone
 from gateway.routes import Route
 
 log = structlog.get_logger(__name__)
@@ -60,31 +60,29 @@ class ChatConsumer(AsyncConsumer):
             await _stream(exchange, receive, send)
         else:
             # Never cancelled by a client that leaves: the provider bills a whole answer either way.
-            await relay.run(exchange, Direct(send))
+            await relay.run(exchange, Whole(send))
 
 
 async def _stream(exchange: Exchange, receive: Receive, send: Send) -> None:
-    """Deliver a stream while its walk runs beside.
+    """Run the walk in a task of its own; follow the provider's policy when the client leaves."""
 
-    Follow the provider's policy when the client leaves.
-    """
-    channel = Channel()
-    walk = asyncio.create_task(relay.run(exchange, channel))
-    _running.add(walk)
-    walk.add_done_callback(_ended)
-    gone = asyncio.create_task(until_gone(receive))
-
-    def client_left(watcher: "asyncio.Task[None]") -> None:
-        if watcher.cancelled() or walk.done():
-            return
+    def client_left() -> None:
+        if outlet.closed.is_set():
+            return  # it has had all that there is
         exchange.client_left = True
-        channel.abandon()
+        outlet.abandon()
         if exchange.candidate.offer.provider.on_disconnect == "cancel":
             walk.cancel()
 
-    gone.add_done_callback(client_left)
+    outlet = Stream(send, on_stall=client_left)
+    walk = asyncio.create_task(relay.run(exchange, outlet))
+    _running.add(walk)
+    walk.add_done_callback(_ended)
+    gone = asyncio.create_task(until_gone(receive))
+    gone.add_done_callback(lambda _watcher: client_left())
     try:
-        await channel.deliver(send)
+        # Where the answer was not completed, the server closes the connection as this returns.
+        await outlet.closed.wait()
     finally:
         gone.cancel()
 
@@ -98,7 +96,7 @@ def _ended(walk: "asyncio.Task[None]") -> None:
 async def _refuse(route: Route, send: Send, request_id: UUID, error: GatewayError) -> None:
     status, headers, payload = refusal(route.codec, request_id, error)
     headers["content-length"] = str(len(payload))
-    outlet = Direct(send)
+    outlet = Whole(send)
     await outlet.head(status, [(name.encode(), value.encode()) for name, value in headers.items()])
     await outlet.end(payload)
 

@@ -149,6 +149,7 @@ class Exchange:
         status: str = "ok",
         error: GatewayError | None = None,
         finish_reason: str = "",
+        charge: Charge | None = None,
     ) -> None:
         """Queue the settlement and write the log line.
 
@@ -168,6 +169,7 @@ class Exchange:
                 usage=usage,
                 usage_source=source,
                 price=candidate.price,
+                charge=charge,
                 requested_model=self.request.model or candidate.model.id,
                 model=candidate.model.id,
                 provider=candidate.offer.provider.name,

@@ -1,8 +1,7 @@
 """The client's side of an answer: where the walk puts its head and its bytes.
 
-`Direct` writes to the ASGI server in the walk's own task (whole answers). `Channel` is a bounded
-queue between the task that reads the upstream and the coroutine that writes to the client: a slow
-reader slows the upstream, a vanished one is noticed, and settling never waits for either.
+`Whole` is for answers that come in one piece. `Stream` is for those that do not: a slow reader
+slows the upstream, a vanished one is noticed, and settling never waits for either.
 """
 
 import asyncio
@@ -13,8 +12,6 @@ Headers = Iterable[tuple[bytes, bytes]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-QUEUE_FRAMES_MAX = 64
-QUEUE_BYTES_MAX = 256 * 1024
 # A client that takes nothing for so long, in seconds, counts as gone.
 CLIENT_STALL_S = 30.0
 
@@ -32,7 +29,7 @@ class Outlet(Protocol):
         """Give up in the middle: the client must see a broken answer, never a complete one."""
 
 
-class Direct:
+class Whole:
     """Straight to the server, for answers that come whole."""
 
     def __init__(self, send: Send) -> None:
@@ -54,78 +51,73 @@ class Direct:
         return
 
 
-class Channel:
-    """A bounded queue of bytes with one writer (the walk) and one reader (`deliver`)."""
+class Stream:
+    """A streamed answer's way to the client, written by the walk's own task.
 
-    def __init__(self) -> None:
+    The server's write buffer (64 KiB) is the queue: once it is full, `send` waits, and so a slow
+    reader slows the upstream. A client that takes nothing for CLIENT_STALL_S, or hangs up, is given
+    up (`abandon`): what is still written for it is dropped, and the walk goes on or ends by the
+    provider's policy. A queue of our own between two tasks would hold more, and cost a wake-up an
+    event (measured: a quarter of what an event costs).
+    """
+
+    def __init__(self, send: Send, *, on_stall: Callable[[], None]) -> None:
         self.abandoned = False
-        self._head: tuple[int, Headers] | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._ended = False
-        self._readable = asyncio.Event()
-        self._writable: asyncio.Event | None = None
+        self.closed = asyncio.Event()  # nothing more will be written
+        self._send = send
+        self._on_stall = on_stall
+        self._loop = asyncio.get_running_loop()
+        self._writer: asyncio.Task[None] | None = None  # who waits in `send`, if anybody
+        self._writing_since = 0.0
+        self._timer = self._loop.call_later(CLIENT_STALL_S, self._look)
 
     async def head(self, status: int, headers: Headers) -> None:
-        self._head = (status, headers)
-        self._readable.set()
+        await self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
 
     async def write(self, data: bytes) -> None:
-        """Queue; waits while the queue is full. Dropped where the client is gone."""
-        if self.abandoned or not data:
-            return
-        self._pieces.append(data)
-        self._size += len(data)
-        self._readable.set()
-        if len(self._pieces) >= QUEUE_FRAMES_MAX or self._size >= QUEUE_BYTES_MAX:
-            self._writable = asyncio.Event()
-            # Not `wait_for`: on Python 3.11 it loses a cancellation that comes with its result.
-            try:
-                async with asyncio.timeout(CLIENT_STALL_S):
-                    await self._writable.wait()
-            except TimeoutError:
-                self.abandon()
+        """Write; waits while the client does not read. Dropped where it is gone."""
+        if data:
+            await self._put({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
-        """The last bytes; never waits."""
-        if data and not self.abandoned:
-            self._pieces.append(data)
-        self._ended = True
-        self._readable.set()
+        await self._put({"type": "http.response.body", "body": data, "more_body": False})
+        self._close()
 
     def cut(self) -> None:
         self.abandon()
 
     def abandon(self) -> None:
-        """Nobody reads any more: drop what is queued, let the writer go on."""
+        """Nobody reads any more."""
         self.abandoned = True
-        self._pieces.clear()
-        self._readable.set()
-        if self._writable is not None:
-            self._writable.set()
+        self._close()
+        if self._writer is not None:
+            self._writer.cancel()
 
-    async def deliver(self, send: Send) -> None:
-        """Write everything to the client until the end. Everything queued goes out in one write."""
-        while not self.abandoned:
-            await self._readable.wait()
-            self._readable.clear()
-            if self._head is not None:
-                status, headers = self._head
-                self._head = None
-                await send(
-                    {"type": "http.response.start", "status": status, "headers": list(headers)}
-                )
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-            self._size = 0
-            if self._writable is not None:
-                self._writable.set()
-                self._writable = None
-            ended = self._ended
-            if data or ended:
-                await send({"type": "http.response.body", "body": data, "more_body": not ended})
-            if ended:
-                return
+    async def _put(self, message: Mapping[str, Any]) -> None:
+        if self.abandoned:
+            return
+        self._writing_since = self._loop.time()
+        writer = self._writer = asyncio.current_task(self._loop)
+        try:
+            await self._send(message)
+        except asyncio.CancelledError:
+            if not self.closed.is_set() or writer is None:
+                raise
+            # Woken by `abandon`; told to end as well where another cancellation is pending.
+            if writer.uncancel():
+                raise
+        finally:
+            self._writer = None
+
+    def _close(self) -> None:
+        self._timer.cancel()
+        self.closed.set()
+
+    def _look(self) -> None:
+        if self._writer is not None and self._loop.time() - self._writing_since > CLIENT_STALL_S:
+            self._on_stall()
+        else:
+            self._timer = self._loop.call_later(CLIENT_STALL_S / 2, self._look)
 
 
 async def until_gone(receive: Receive) -> None:

@@ -197,6 +197,7 @@ async def _answer(
         usage=usage,
         source=source,
         finish_reason=meter.finish_reason,
+        charge=charge,
     )
     await outlet.head(
         200,
@@ -231,11 +232,12 @@ async def _stream(
     upstream = await attempt.send(exchange, encoded, deadlines)
     meter = Meter()
     relayed = attempt.Relayed(exchange, meter)
+    reader = attempt.Reader(upstream, deadlines)
     try:
         if "json" in upstream.content_type:
             body = await attempt.error_body(upstream)
             raise _error_inside(exchange, upstream, body, GarbledStream("JSON, not a stream"))
-        await _pump(exchange, outlet, upstream, deadlines, meter, relayed, since=since)
+        await _pump(exchange, outlet, reader, deadlines, meter, relayed, since=since)
     except AttemptFailed as failure:
         if exchange.first_byte_ms is None:
             raise
@@ -251,6 +253,7 @@ async def _stream(
     else:
         await _complete(exchange, outlet, meter, relayed)
     finally:
+        reader.close()
         upstream.close()
 
 
@@ -268,6 +271,7 @@ async def _complete(
         source=source,
         status="client_cancelled" if exchange.client_left else "ok",
         finish_reason=meter.finish_reason,
+        charge=charge,
     )
     await outlet.end(last)
 
@@ -275,7 +279,7 @@ async def _complete(
 async def _pump(
     exchange: Exchange,
     outlet: Outlet,
-    upstream: Upstream,
+    reader: attempt.Reader,
     deadlines: attempt.Deadlines,
     meter: Meter,
     relayed: attempt.Relayed,
@@ -289,7 +293,7 @@ async def _pump(
     """
     waiting: list[bytes] = []  # the client's bytes before the first content
     while True:
-        data = await attempt.read(upstream, deadlines)
+        data = await reader.read()
         if not data:
             raise failed("server", "The provider's stream ended before its end marker.")
         chunk, fault = relayed.take(data)
