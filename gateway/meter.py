@@ -40,6 +40,8 @@ from gateway.ir.response import Response
 IMAGE_TOKENS_TYPICAL = 800
 TOKENS_AROUND_MESSAGE = 4
 
+SAID = frozenset({TextDelta, ReasoningDelta, RefusalDelta})
+
 
 class Meter:
     """Watches one attempt's events. Cheap: a few attribute writes an event."""
@@ -65,10 +67,11 @@ class Meter:
 
     def observe(self, events: tuple[Event, ...]) -> None:
         for event in events:
-            if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
-                if event.text:
+            if type(event) in SAID:
+                text: str = event.text  # type: ignore[union-attr]  # every type in SAID has it
+                if text:
                     self.has_content = True
-                    self.pieces.append(event.text)
+                    self.pieces.append(text)
             elif is_content(event):
                 self.has_content = True
                 if isinstance(event, ToolCallDelta):

@@ -67,8 +67,8 @@ class Stream:
         self._send = send
         self._on_stall = on_stall
         self._loop = asyncio.get_running_loop()
-        self._writer: asyncio.Task[None] | None = None  # who waits in `send`, if anybody
-        self._writing_since = 0.0
+        self._writer: asyncio.Task[None] | None = None  # the walk's task
+        self._writing_since: float | None = None  # None: nobody waits in `send`
         self._timer = self._loop.call_later(CLIENT_STALL_S, self._look)
 
     async def head(self, status: int, headers: Headers) -> None:
@@ -90,31 +90,33 @@ class Stream:
         """Nobody reads any more."""
         self.abandoned = True
         self._close()
-        if self._writer is not None:
+        if self._writing_since is not None and self._writer is not None:
             self._writer.cancel()
 
     async def _put(self, message: Mapping[str, Any]) -> None:
         if self.abandoned:
             return
+        if self._writer is None:
+            self._writer = asyncio.current_task(self._loop)
         self._writing_since = self._loop.time()
-        writer = self._writer = asyncio.current_task(self._loop)
         try:
             await self._send(message)
         except asyncio.CancelledError:
-            if not self.closed.is_set() or writer is None:
+            if not self.closed.is_set() or self._writer is None:
                 raise
             # Woken by `abandon`; told to end as well where another cancellation is pending.
-            if writer.uncancel():
+            if self._writer.uncancel():
                 raise
         finally:
-            self._writer = None
+            self._writing_since = None
 
     def _close(self) -> None:
         self._timer.cancel()
         self.closed.set()
 
     def _look(self) -> None:
-        if self._writer is not None and self._loop.time() - self._writing_since > CLIENT_STALL_S:
+        since = self._writing_since
+        if since is not None and self._loop.time() - since > CLIENT_STALL_S:
             self._on_stall()
         else:
             self._timer = self._loop.call_later(CLIENT_STALL_S / 2, self._look)

@@ -32,6 +32,14 @@ class SSEParser:
             data = data.removeprefix(_BOM)
         if self.rest:
             data = self.rest + data
+        elif (
+            # One whole frame a read, as a stream at a human pace comes.
+            data.startswith(b"data: ")
+            and data.find(b"\n") == len(data) - 2
+            and data.endswith(b"\n\n")
+            and b"\r" not in data
+        ):
+            return [Frame(data, data[6:-2])]
         if b"\r" in data:
             frames = self._split_any(data)
         else:

@@ -33,6 +33,8 @@ from gateway.protocols.openai_chat.stops import BROKEN, decode_stop
 from gateway.protocols.openai_chat.usage import decode_usage
 
 DONE = b"[DONE]"
+# How often in a row the quick way may fail before this stream is known not to be for it.
+PLAIN_MISSES_MAX = 4
 
 
 _Slot = tuple[int, int | str]  # choice, and index (or id, without an index)
@@ -52,12 +54,14 @@ class StreamDecoder:
         "_ended",
         "_last",
         "_names_awaited",
+        "_plain",
         "_plain_thoughts",
         "_started",
         "_stopped",
     )
 
     def __init__(self) -> None:
+        self._plain = PLAIN_MISSES_MAX
         self._started = False
         self._ended = False
         self._stopped: set[int] = set()
@@ -72,6 +76,15 @@ class StreamDecoder:
         data = frame.data
         if not data or self._ended:
             return ()
+        if self._plain and self._started and not frame.event:
+            # A strict parse that succeeds says all; what it does not know is for the lenient one.
+            try:
+                text = wire.decode_plain(data).choices[0].delta.content
+            except msgspec.DecodeError:
+                self._plain -= 1
+            else:
+                self._plain = PLAIN_MISSES_MAX
+                return (TextDelta(text=text),) if text else ()
         try:
             return self._events(frame, wire.decode_chunk(data))
         except msgspec.DecodeError as error:

@@ -5,7 +5,7 @@ rarely read (usage, errors, log probabilities) stays raw until somebody asks. Re
 field by field in `request` and `messages_in`, since their unknown fields must survive.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -86,6 +86,33 @@ class Chunk(msgspec.Struct):
     message: Raw = NOTHING
 
 
+class PlainDelta(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    role: str | None = None
+    refusal: None = None
+
+
+class PlainChoice(msgspec.Struct, forbid_unknown_fields=True):
+    delta: PlainDelta
+    index: Literal[0] = 0
+    finish_reason: None = None
+    logprobs: None = None
+
+
+class PlainChunk(msgspec.Struct, forbid_unknown_fields=True):
+    """A chunk that holds a piece of text and nothing else that means anything: most of a stream."""
+
+    choices: tuple[PlainChoice]
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    model: str | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    usage: None = None
+    obfuscation: str | None = None  # OpenAI's padding against traffic analysis
+
+
 class Logprobs(msgspec.Struct):
     content: list[Raw] | None = None
     refusal: list[Raw] | None = None
@@ -143,6 +170,7 @@ decode_object = msgspec.json.Decoder(Object).decode
 decode_objects = msgspec.json.Decoder(list[Object]).decode
 decode_raws = msgspec.json.Decoder(list[Raw]).decode
 decode_chunk = msgspec.json.Decoder(Chunk).decode
+decode_plain = msgspec.json.Decoder(PlainChunk).decode
 decode_tool_call = msgspec.json.Decoder(ToolCall).decode
 decode_details = msgspec.json.Decoder(list[ReasoningDetail]).decode
 decode_usage = msgspec.json.Decoder(Usage).decode
