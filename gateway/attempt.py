@@ -141,17 +141,19 @@ async def send(exchange: Exchange, encoded: Encoded, deadlines: Deadlines) -> Up
 async def whole(
     exchange: Exchange, encoded: Encoded, deadlines: Deadlines
 ) -> tuple[Upstream, bytes]:
-    """The upstream's whole answer: `send` and its body, under one deadline.
+    """The upstream's whole answer: its head in the time to the first byte, its body without gaps.
 
     Raises: AttemptFailed.
     """
     try:
-        async with asyncio.timeout_at(deadlines.next()):
+        async with asyncio.timeout_at(deadlines.next()) as scope:
             upstream = await _send(exchange, encoded)
+            deadlines.content_came()
             try:
-                return upstream, await upstream.read_all()
+                body = await upstream.read_all(progress=lambda: scope.reschedule(deadlines.next()))
             finally:
                 upstream.close()
+            return upstream, body
     except TimeoutError as error:
         raise failed("timeout", "The provider did not answer in time.") from error
 

@@ -7,7 +7,7 @@ more: it is nearly always a kept-alive connection that the other side had just c
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from yarl import URL
@@ -67,19 +67,25 @@ class Upstream:
         except (aiohttp.ClientError, OSError) as error:
             raise broken(error) from error
 
-    async def read_all(self, limit: int = ANSWER_BYTES_MAX) -> bytes:
-        """The whole body. Raises.
+    async def read_all(
+        self, limit: int = ANSWER_BYTES_MAX, *, progress: Callable[[], None] | None = None
+    ) -> bytes:
+        """The whole body; `progress` is called before each read.
 
-        AttemptFailed where it is cut short or longer than `limit` bytes.
+        Raises: AttemptFailed where it is cut short or longer than `limit` bytes.
         """
-        pieces = []
+        pieces: list[bytes] = []
         size = 0
-        while piece := await self.read():
+        while True:
+            if progress is not None:
+                progress()
+            piece = await self.read()
+            if not piece:
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
             size += len(piece)
             if size > limit:
                 raise failed("server", f"The answer is longer than {limit} bytes.")
             pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         """Hang up, unless the body was read to its end: then its connection is back in the pool."""

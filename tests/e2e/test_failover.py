@@ -214,3 +214,17 @@ def test_the_catalog_tells_how_a_provider_did_in_the_last_hour(
     assert told["success_rate"] == 0.375
     assert 0 <= told["latency_ms"]["p50"] <= told["latency_ms"]["p95"]
     assert [model["id"] for model in told["models"]] == ["measured/one"]
+
+
+def test_a_whole_answer_that_stalls_in_its_body_is_a_timeout(
+    stack: Stack, upstream: Upstream, account: Account
+) -> None:
+    upstream.on("alpha-one", reply(body=WHOLE, cut_after=30, ending=SILENCE))
+
+    with stack.http(account) as client:
+        answer = client.post("/v1/chat/completions", json={"model": "alpha/one", "messages": HI})
+
+    # The gap between two reads may be one second in this catalog, the whole answer twenty.
+    assert answer.status_code == 504
+    assert answer.json()["error"]["code"] == "upstream_timeout"
+    assert answer.elapsed.total_seconds() < 5
