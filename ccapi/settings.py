@@ -98,6 +98,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "ccapi.core.rest.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -132,7 +133,12 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 APPEND_SLASH = False
 STATIC_URL = "/static/"
-STATIC_ROOT = os.environ.get("CCAPI_STATIC_ROOT") or BASE_DIR / ".data" / "static"
+# Only where somebody else serves the files: `manage.py collectstatic` gathers them here.
+STATIC_ROOT = os.environ.get("CCAPI_STATIC_ROOT") or None
+
+# The admin's own files, straight from the apps: nothing to collect, nobody else to serve them.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
