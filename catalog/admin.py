@@ -4,7 +4,7 @@ Keys go in and never come out. A price is added, not edited: the new version beg
 before ends. Rules of form are `catalog.forms`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 else:  # the real classes take no type parameters
     Page = admin.ModelAdmin
     KeyRows = OfferRows = VersionRows = ComponentRows = admin.TabularInline
+
+# What a list of models shows of a price; the model's own page shows it all.
+LISTED = ("input", "output")
 
 
 class Announcing(Page):
@@ -198,7 +201,7 @@ class ModelAdmin(Announcing):
             if version.status == PriceVersion.Status.APPROVED and version.effective_from <= now:
                 ends = version.effective_to
                 if ends is None or ends > now:
-                    return shown_prices(version)
+                    return shown_prices(version, LISTED)
         return "none: cannot be called"
 
     @admin.display(description="new price")
@@ -286,10 +289,10 @@ class CatalogSettingsAdmin(Announcing):
         return False
 
 
-def shown_prices(version: PriceVersion) -> str:
-    """`input 0.15, output 0.60`: the base prices, in short."""
+def shown_prices(version: PriceVersion, only: Collection[str] = ()) -> str:
+    """`input 0.15, output 0.60`: the base prices, of the named units only if there are any."""
     return ", ".join(
         f"{row.unit} {units.written(row.sell_price)}"
         for row in version.components.all()
-        if not row.tier_start and not row.variant
+        if not row.tier_start and not row.variant and (not only or row.unit in only)
     )

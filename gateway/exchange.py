@@ -188,6 +188,11 @@ class Exchange:
                 provider_request_id=self.provider_request_id,
             )
         )
+        self._tell(outcome, status=status, error_code=error_code, latency_ms=latency_ms)
+
+    def _tell(self, outcome: Outcome, *, status: str, error_code: str, latency_ms: int) -> None:
+        """The exchange's one line in the log."""
+        candidate = self.candidate
         log.info(
             "exchange.finished",
             request_id=ids.request_id(self.request_id),
