@@ -106,6 +106,7 @@ class Ledger:
             self._came_back()
         except asyncio.CancelledError:
             self._to_disk()  # the loop ends; whoever comes next settles these
+            self._spool.leave()
             raise
         finally:
             self._writer = None

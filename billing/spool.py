@@ -64,6 +64,12 @@ class Spool:
             self._file.close()
         self._file = self.path = None
 
+    def leave(self) -> None:
+        """Let go of the file: it stays, for whoever replays it."""
+        if self._file is not None:
+            self._file.close()
+        self._file = self.path = None
+
     def reject(self, line: bytes) -> None:
         """Keep a line that PostgreSQL refuses, for a person to look at."""
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -386,9 +386,12 @@ def test_a_loop_that_ends_leaves_what_is_queued_on_disk(bank: Bank, spool_dir: P
         await asyncio.sleep(0)  # the batch is under way
 
     asyncio.run(cut_off())
+    assert [file for file in spool_dir.iterdir() if file.stat().st_size], "nothing was written"
     assert running(lambda: ledger.current().replay()) == 1
 
+    # Whether the batch under way had reached PostgreSQL or not: settled once, and off the disk.
     assert bank.balance().posted == 998_000
+    assert not [file for file in spool_dir.iterdir() if file.stat().st_size]
 
 
 def test_nothing_is_admitted_while_too_much_is_unsettled(
