@@ -52,7 +52,6 @@ class Meter:
         "finish_reason",
         "has_content",
         "pieces",
-        "stopped",
         "usage",
     )
 
@@ -60,7 +59,6 @@ class Meter:
         self.usage: Usage | None = None
         self.has_content = False
         self.completed = False
-        self.stopped = False
         self.failed: Failed | None = None
         self.finish_reason = ""
         self.pieces: list[str] = []  # delivered text, for counting where usage is missing
@@ -89,7 +87,6 @@ class Meter:
             case UsageReported(usage=usage):
                 self.usage = usage
             case Stopped(raw_reason=raw, reason=reason):
-                self.stopped = True
                 self.finish_reason = raw or reason
             case Completed():
                 self.completed = True
@@ -110,7 +107,6 @@ class Meter:
         self.completed = True
         for choice in response.choices:
             self.finish_reason = choice.raw_stop or choice.stop or self.finish_reason
-            self.stopped = self.stopped or choice.stop is not None
             for part in choice.parts:
                 self.has_content = True
                 self.pieces += _texts(part)
