@@ -10,7 +10,7 @@ folder (`wire` types, `request`, `response`, `stream`, `errors`) and is found th
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -28,6 +28,7 @@ __all__ = [
     "Encoded",
     "FailureKind",
     "Frame",
+    "Framing",
     "GarbledStream",
     "StreamDecoder",
     "StreamEncoder",
@@ -36,6 +37,7 @@ __all__ = [
     "UpstreamFailure",
 ]
 
+Framing = Literal["sse", "ndjson"]
 Body = dict[str, Raw]  # a JSON object's top level, values as they came, order kept
 
 
@@ -54,10 +56,11 @@ class UpstreamFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One event of an upstream's stream. `raw` is what came, with its terminating blank line."""
+    """One event of an upstream's stream. `raw` is what came, with its terminating line end(s)."""
 
     raw: bytes
-    data: bytes  # the `data:` lines, joined by \\n; b"" where the frame has none (comments, pings)
+    # The `data:` lines, joined by \\n, or the line of NDJSON; b"" for comments and pings.
+    data: bytes
     event: str = ""  # the `event:` line
 
 
@@ -144,6 +147,7 @@ class Codec(Protocol):
     """One protocol, both sides."""
 
     name: str
+    framing: Framing  # how its streams are cut into frames
     default_auth: str  # bearer | x-api-key | …
     forward_headers: frozenset[str]  # client headers (lower case) that pass on the direct path
 

@@ -13,6 +13,7 @@ from gateway.protocols.base import (
     Body,
     DirectStream,
     Encoded,
+    Framing,
     StreamDecoder,
     StreamEncoder,
     Target,
@@ -25,6 +26,7 @@ class AnthropicCodec:
     """Anthropic's Messages API."""
 
     name = wire.NAME
+    framing: Framing = "sse"
     default_auth = "x-api-key"
     forward_headers = frozenset({"anthropic-beta", "anthropic-version"})
 

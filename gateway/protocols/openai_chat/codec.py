@@ -2,7 +2,7 @@
 
 from ccapi.core.errors import GatewayError
 from gateway.ir.request import Request
-from gateway.protocols.base import Codec, Told
+from gateway.protocols.base import Codec, Framing, Told
 from gateway.protocols.openai_chat import direct, errors, request, response
 from gateway.protocols.openai_chat.messages_in import NAME
 from gateway.protocols.openai_chat.stream import StreamDecoder
@@ -13,6 +13,7 @@ class OpenAIChat:
     """See `gateway.protocols.base.Codec`."""
 
     name = NAME
+    framing: Framing = "sse"
     default_auth = "bearer"
     forward_headers = frozenset({"openai-beta"})
 
