@@ -4,14 +4,13 @@ Source: https://platform.claude.com/docs/en/api/errors, …/api/rate-limits
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import msgspec
 
 from ccapi.core.errors import GatewayError
 from gateway.protocols.anthropic import wire
 from gateway.protocols.base import FailureKind, UpstreamFailure
+from gateway.protocols.shared.retry import retry_after
 
 # Ours → what clients of this protocol expect: they retry 529 as overload, and know no 502.
 _STATUSES = {502: 500, 503: 529}
@@ -127,23 +126,6 @@ def failure_kind(error: wire.WireError, *, status: int) -> FailureKind:
 def _code(error: wire.WireError) -> str:
     code = (error.details or {}).get("error_code")
     return code if isinstance(code, str) else ""
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of `retry-after`: a number, or a date."""
-    text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
 def error_status(error: GatewayError) -> int:

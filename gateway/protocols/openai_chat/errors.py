@@ -9,11 +9,8 @@ https://api-docs.deepseek.com/quick_start/error_codes, https://console.groq.com/
 https://openrouter.ai/docs/api-reference/errors
 """
 
-import math
 import re
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 import msgspec
@@ -22,9 +19,9 @@ from ccapi.core.errors import GatewayError
 from gateway.ir.events import Failed
 from gateway.protocols.base import FailureKind, UpstreamFailure
 from gateway.protocols.openai_chat import wire
+from gateway.protocols.shared.retry import retry_after
 
 MESSAGE_LENGTH_MAX = 2000
-RETRY_AFTER_S_MAX = 24 * 3600.0
 
 _CODES: dict[str, FailureKind] = {
     "insufficient_quota": "credit",
@@ -137,7 +134,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstre
         message=told.message or f"The provider answered {status} without an explanation.",
         code=told.code or told.type,
         request_id=headers.get("x-request-id") or headers.get("request-id") or "",
-        retry_after=_retry_after(headers),
+        retry_after=retry_after(headers),
     )
 
 
@@ -208,34 +205,6 @@ def _status(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
         return value
     return 0
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds: OpenAI's milliseconds header, else seconds or an HTTP date."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return _bounded(milliseconds / 1000)
-    value = headers.get("retry-after")
-    if not value:
-        return None
-    seconds = _number(value)
-    if seconds is None:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            return None
-    return _bounded(seconds)
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except ValueError:
-        return None
-
-
-def _bounded(seconds: float) -> float | None:
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), RETRY_AFTER_S_MAX)
 
 
 def encode_error(error: GatewayError, request_id: str) -> bytes:

@@ -26,7 +26,8 @@ from gateway.ir.request import (
     ToolCall,
     ToolResult,
 )
-from gateway.protocols.openai_chat import fields, reasoning, wire
+from gateway.protocols.openai_chat import reasoning, wire
+from gateway.protocols.shared import fields
 
 NAME = "openai"
 ROLES: dict[str, Role] = {

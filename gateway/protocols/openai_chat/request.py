@@ -17,7 +17,7 @@ from gateway.ir.request import (
     ResponseFormat,
 )
 from gateway.protocols.base import Body, Encoded, Target
-from gateway.protocols.openai_chat import fields, wire
+from gateway.protocols.openai_chat import wire
 from gateway.protocols.openai_chat.messages_in import NAME, decode_messages
 from gateway.protocols.openai_chat.messages_out import Dropped, encode_messages
 from gateway.protocols.openai_chat.tools import (
@@ -26,6 +26,7 @@ from gateway.protocols.openai_chat.tools import (
     encode_choice,
     encode_tools,
 )
+from gateway.protocols.shared import fields
 
 PATH = "/chat/completions"
 CHOICES_MAX = 128

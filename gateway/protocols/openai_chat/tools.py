@@ -6,8 +6,9 @@ Tools that the vendor runs, and OpenAI's `custom` ones (free text instead of JSO
 from ccapi.core.errors import InvalidParameter, UnsupportedParameter
 from gateway.ir.request import CacheMark, OtherTool, Tool, ToolChoice
 from gateway.protocols.base import Body
-from gateway.protocols.openai_chat import fields, wire
+from gateway.protocols.openai_chat import wire
 from gateway.protocols.openai_chat.messages_in import NAME
+from gateway.protocols.shared import fields
 
 _ANYTHING = Tool(name="").parameters
 

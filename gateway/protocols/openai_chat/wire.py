@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 import msgspec
 
-Raw = msgspec.Raw
-Object = dict[str, Raw]
+from gateway.protocols.shared.raws import Object, Raw, decode_object, encode, first, is_set, raw
+
+# Read and written through this module by the rest of the codec.
+__all__ = ["Object", "Raw", "decode_object", "encode", "first", "is_set", "raw"]
+
 Content = str | list[dict[str, Any]] | None
 
 DecodeError = msgspec.DecodeError
 NOTHING = Raw()
-NULL = b"null"
 
 
 class Function(msgspec.Struct):
@@ -163,10 +165,6 @@ class Usage(msgspec.Struct):
     server_tool_use_details: ServerTools | None = None  # OpenRouter
 
 
-ENCODER = msgspec.json.Encoder()
-encode = ENCODER.encode
-
-decode_object = msgspec.json.Decoder(Object).decode
 decode_objects = msgspec.json.Decoder(list[Object]).decode
 decode_raws = msgspec.json.Decoder(list[Raw]).decode
 decode_chunk = msgspec.json.Decoder(Chunk).decode
@@ -177,22 +175,6 @@ decode_usage = msgspec.json.Decoder(Usage).decode
 decode_logprobs = msgspec.json.Decoder(Logprobs).decode
 decode_choices = msgspec.json.Decoder(ChoicesOnly).decode
 decode_any = msgspec.json.Decoder().decode
-
-
-def raw(value: object) -> Raw:
-    """A value of ours as raw JSON."""
-    return Raw(encode(value))
-
-
-def is_set(value: Raw) -> bool:
-    """Whether a raw field was there and is not null."""
-    size = len(value)
-    return size != 0 and (size != len(NULL) or bytes(value) != NULL)
-
-
-def first(value: Raw) -> bytes:
-    """The first byte of raw JSON: says whether it is text, an array, or an object."""
-    return bytes(memoryview(value)[:1])
 
 
 def arguments_text(arguments: str | dict[str, Any] | None) -> str:

@@ -8,7 +8,7 @@ byte for byte.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gateway.protocols.openai_chat import wire
+from gateway.protocols.shared import raws
 
 _SPACE = b" \t\r\n"
 _QUOTE = ord('"')
@@ -24,12 +24,12 @@ class Span(NamedTuple):
     end: int
 
 
-def spans(data: bytes, fields: Mapping[str, wire.Raw]) -> dict[str, Span] | None:
-    """The places of the top-level fields, which `wire.decode_object` read; None where unsure."""
+def spans(data: bytes, fields: Mapping[str, raws.Raw]) -> dict[str, Span] | None:
+    """The places of the top-level fields, which `raws.decode_object` read; None where unsure."""
     found: dict[str, Span] = {}
     at = _skip(data, data.find(b"{") + 1)
     for name, value in fields.items():
-        key = wire.encode(name)
+        key = raws.encode(name)
         colon = _skip(data, at + len(key))
         if not data.startswith(key, at) or colon >= len(data) or data[colon] != _COLON:
             return None
@@ -47,15 +47,15 @@ def spans(data: bytes, fields: Mapping[str, wire.Raw]) -> dict[str, Span] | None
 
 
 def splice(
-    data: bytes, fields: Mapping[str, wire.Raw], changes: Mapping[str, bytes], *, after: str = ""
+    data: bytes, fields: Mapping[str, raws.Raw], changes: Mapping[str, bytes], *, after: str = ""
 ) -> bytes:
     """`data` with the given top-level fields set: in place where they stand, else behind `after`.
 
-    Where `after` is not there they come first. `fields` are those that `wire.decode_object` read.
+    Where `after` is not there they come first. `fields` are those that `raws.decode_object` read.
     """
     # Most vendors write no blank: then writing the top level anew is the same as an edit of the
     # bytes, and several times faster.
-    places = None if wire.encode(fields) == data else spans(data, fields)
+    places = None if raws.encode(fields) == data else spans(data, fields)
     if places is None:
         return _rewritten(fields, changes, after)
     edits = [
@@ -63,7 +63,7 @@ def splice(
         for name, new in changes.items()
         if name in places
     ]
-    added = [wire.encode(name) + b":" + new for name, new in changes.items() if name not in places]
+    added = [raws.encode(name) + b":" + new for name, new in changes.items() if name not in places]
     if added:
         edits.append(_insertion(data, places, added, after))
     pieces = []
@@ -87,15 +87,15 @@ def _insertion(
     return at, at, text + b"," if places else text
 
 
-def _rewritten(fields: Mapping[str, wire.Raw], changes: Mapping[str, bytes], after: str) -> bytes:
-    added = {name: wire.Raw(new) for name, new in changes.items() if name not in fields}
-    written: wire.Object = {} if after in fields else dict(added)
+def _rewritten(fields: Mapping[str, raws.Raw], changes: Mapping[str, bytes], after: str) -> bytes:
+    added = {name: raws.Raw(new) for name, new in changes.items() if name not in fields}
+    written: raws.Object = {} if after in fields else dict(added)
     for name, value in fields.items():
         new = changes.get(name)
-        written[name] = value if new is None else wire.Raw(new)
+        written[name] = value if new is None else raws.Raw(new)
         if name == after:
             written.update(added)
-    return wire.encode(written)
+    return raws.encode(written)
 
 
 def _skip(data: bytes, at: int) -> int:

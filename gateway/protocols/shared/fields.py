@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from ccapi.core.errors import InvalidParameter, MissingParameter
-from gateway.protocols.openai_chat import wire
+from gateway.protocols.shared import raws
 
 T = TypeVar("T")
 
@@ -22,16 +22,16 @@ _decode_number = msgspec.json.Decoder(float)
 _decode_flag = msgspec.json.Decoder(bool)
 _decode_integer = msgspec.json.Decoder(int | float)
 _decode_texts = msgspec.json.Decoder(list[str])
-_decode_object = msgspec.json.Decoder(wire.Object)
-_decode_objects = msgspec.json.Decoder(list[wire.Object])
+_decode_object = msgspec.json.Decoder(raws.Object)
+_decode_objects = msgspec.json.Decoder(list[raws.Object])
 
-Object = Mapping[str, wire.Raw]
+Object = Mapping[str, raws.Raw]
 
 
-def get(fields: Object, name: str) -> wire.Raw | None:
+def get(fields: Object, name: str) -> raws.Raw | None:
     """The field's raw value; None where it is absent or null."""
     value = fields.get(name)
-    return value if value is not None and wire.is_set(value) else None
+    return value if value is not None and raws.is_set(value) else None
 
 
 def text(fields: Object, name: str, *, within: str = "") -> str | None:
@@ -65,12 +65,12 @@ def texts(fields: Object, name: str) -> list[str] | None:
     return _read(fields, name, "", _decode_texts)
 
 
-def table(fields: Object, name: str, *, within: str = "") -> wire.Object | None:
+def table(fields: Object, name: str, *, within: str = "") -> raws.Object | None:
     """An object, its values raw."""
     return _read(fields, name, within, _decode_object)
 
 
-def tables(fields: Object, name: str, *, within: str = "") -> list[wire.Object] | None:
+def tables(fields: Object, name: str, *, within: str = "") -> list[raws.Object] | None:
     """An array of objects, their values raw."""
     return _read(fields, name, within, _decode_objects)
 
@@ -84,7 +84,7 @@ def required(value: T | None, path: str) -> T:
 
 def _read(fields: Object, name: str, within: str, decoder: msgspec.json.Decoder[T]) -> T | None:
     value = fields.get(name)
-    if value is None or not wire.is_set(value):
+    if value is None or not raws.is_set(value):
         return None
     try:
         return decoder.decode(value)
