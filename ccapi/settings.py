@@ -6,7 +6,7 @@ the start and is named.
 
 import os
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -22,6 +22,11 @@ def _secret(name: str, default: str) -> str:
     if PRODUCTION:
         raise ImproperlyConfigured(f"{name} is not set; production needs it.")
     return default
+
+
+def _list(name: str) -> list[str]:
+    """Comma-separated values."""
+    return [item.strip() for item in os.environ.get(name, "").split(",") if item.strip()]
 
 
 def _database(url: str) -> dict[str, object]:
@@ -46,6 +51,14 @@ def _database(url: str) -> dict[str, object]:
     }
 
 
+def _email(url: str) -> SplitResult:
+    """`smtp://user:password@host:port`; smtps is TLS at once, smtp+starttls TLS by STARTTLS."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("smtp", "smtps", "smtp+starttls") or not parts.hostname):
+        raise ImproperlyConfigured("CCAPI_EMAIL_URL must be smtp://, smtps:// or smtp+starttls://.")
+    return parts
+
+
 SECRET_KEY = _secret("SECRET_KEY", "development-only-secret-key-that-is-long-enough-to-be-accepted")
 # Keys of API keys: HMAC-SHA256 under this pepper is what the database holds.
 CCAPI_KEY_PEPPER = _secret("CCAPI_KEY_PEPPER", "development-only-pepper")
@@ -57,19 +70,30 @@ REDIS_URL = _secret("REDIS_URL", "redis://127.0.0.1:6379/0")
 DATABASES = {"default": _database(DATABASE_URL)}
 
 DEBUG = os.environ.get("CCAPI_DEBUG", "") == "1"
-ALLOWED_HOSTS = [
-    host.strip()
-    for host in os.environ.get("CCAPI_ALLOWED_HOSTS", "" if PRODUCTION else "*").split(",")
-    if host.strip()
-]
+# The names in Host that are ours (`ccapi.guard.hosts` has the forms); in development this machine's
+# own, and any address.
+CCAPI_ALLOWED_HOSTS = _list("CCAPI_ALLOWED_HOSTS") or (
+    [] if PRODUCTION else ["localhost", ".localhost", "<address>"]
+)
+# Django's own check knows no `<address>`; the guard's has been passed by then.
+ALLOWED_HOSTS = ["*"] if "<address>" in CCAPI_ALLOWED_HOSTS else CCAPI_ALLOWED_HOSTS
+# Our own reverse proxies, as networks (`10.0.0.0/8`), or `unix` for one on a unix socket: who their
+# X-Forwarded-For and X-Forwarded-Proto name is believed. Nobody else's headers are.
+CCAPI_TRUSTED_PROXIES = _list("CCAPI_TRUSTED_PROXIES")
+# Web pages that may call the API from a browser (`https://app.example.com`); `*`: all of them.
+CCAPI_CORS_ORIGINS = _list("CCAPI_CORS_ORIGINS")
 CSRF_TRUSTED_ORIGINS = [
     origin for origin in os.environ.get("CCAPI_TRUSTED_ORIGINS", "").split(",") if origin
 ]
 
 # Where customers add money; told in every 402.
 CCAPI_TOP_UP_URL = os.environ.get("CCAPI_TOP_UP_URL", "")
-# The widest request body, in bytes.
+# The widest request body of a chat route, and of any other, in bytes.
 CCAPI_BODY_BYTES_MAX = int(os.environ.get("CCAPI_BODY_BYTES_MAX", str(32 * 1024 * 1024)))
+CCAPI_REST_BODY_BYTES_MAX = int(os.environ.get("CCAPI_REST_BODY_BYTES_MAX", str(2560 * 1024)))
+# How long a request's head may take to arrive, and then its body, in seconds.
+CCAPI_HEAD_S = float(os.environ.get("CCAPI_HEAD_S", "10"))
+CCAPI_BODY_S = float(os.environ.get("CCAPI_BODY_S", "30"))
 # How long a hold lives without a heartbeat, in seconds; the heartbeat goes out at a sixth of it.
 CCAPI_HOLD_TTL_S = float(os.environ.get("CCAPI_HOLD_TTL_S", "90"))
 # How often the sweeper looks for orphaned holds, in seconds.
@@ -78,9 +102,69 @@ CCAPI_SWEEP_S = float(os.environ.get("CCAPI_SWEEP_S", "10"))
 CCAPI_SPOOL_DIR = Path(os.environ.get("CCAPI_SPOOL_DIR", str(BASE_DIR / ".data" / "spool")))
 # How old an authenticated key may grow in a process before PostgreSQL is asked again, in seconds.
 CCAPI_KEY_CACHE_S = float(os.environ.get("CCAPI_KEY_CACHE_S", "5"))
+# A client that takes nothing of its answer for so long, in seconds, counts as gone.
+CCAPI_CLIENT_STALL_S = float(os.environ.get("CCAPI_CLIENT_STALL_S", "30"))
+# Answers that are read on for clients who left (providers that bill to the end anyway): how many at
+# once in a process, and for how long each, in seconds. Beyond either the upstream is hung up on.
+CCAPI_DRAINS_MAX = int(os.environ.get("CCAPI_DRAINS_MAX", "100"))
+CCAPI_DRAIN_S = float(os.environ.get("CCAPI_DRAIN_S", "120"))
+# After SIGTERM: how long new requests are still taken (a load balancer needs time to read
+# `/readyz`), and how long the answers under way have, both in seconds from the signal.
+CCAPI_SHUTDOWN_ACCEPT_S = float(os.environ.get("CCAPI_SHUTDOWN_ACCEPT_S", "0.25"))
+CCAPI_SHUTDOWN_S = float(os.environ.get("CCAPI_SHUTDOWN_S", "30"))
+# Chat requests at once in a process; the next ones get 503.
+CCAPI_CONCURRENT_MAX = int(os.environ.get("CCAPI_CONCURRENT_MAX", "4000"))
+# How late the event loop may be, in seconds, before new chat requests get 503.
+CCAPI_OVERLOAD_LAG_S = float(os.environ.get("CCAPI_OVERLOAD_LAG_S", "0.5"))
+# How long a request waits for Valkey, in seconds, before the limits of this process stand in.
+CCAPI_VALKEY_HOT_S = float(os.environ.get("CCAPI_VALKEY_HOT_S", "0.05"))
+# How long a place among an organization's requests at once outlives its process, in seconds; those
+# of a living one are renewed at a third of it.
+CCAPI_LEASE_TTL_S = float(os.environ.get("CCAPI_LEASE_TTL_S", "15"))
+# An offer that failed so often within ten seconds, and at least every other time, rests for some
+# seconds before one request probes it; 0: none ever rests (a request then meets every fault anew).
+CCAPI_BREAKER_FAILURES = int(os.environ.get("CCAPI_BREAKER_FAILURES", "5"))
+# Repeats of a failed call at the same offer, per call of its provider.
+CCAPI_RETRY_RATIO = float(os.environ.get("CCAPI_RETRY_RATIO", "0.1"))
 # "json" for machines, "console" for people.
 CCAPI_LOG_FORMAT = os.environ.get("CCAPI_LOG_FORMAT", "json" if PRODUCTION else "console")
 CCAPI_LOG_LEVEL = os.environ.get("CCAPI_LOG_LEVEL", "info")
+# Certificates (PEM) that providers' servers may have besides those the system trusts.
+CCAPI_CA_BUNDLE = Path(os.environ["CCAPI_CA_BUNDLE"]) if os.environ.get("CCAPI_CA_BUNDLE") else None
+
+# What the metrics and traces call this build.
+CCAPI_VERSION = os.environ.get("CCAPI_VERSION", "0.1.0")
+# Where `GET /metrics` answers for all processes that share it; port 0: nowhere.
+CCAPI_METRICS_HOST = os.environ.get("CCAPI_METRICS_HOST", "127.0.0.1")
+CCAPI_METRICS_PORT = int(os.environ.get("CCAPI_METRICS_PORT", "0" if not PRODUCTION else "9464"))
+# Their figures: one folder for the processes of one port, on a local disk.
+CCAPI_METRICS_DIR = Path(
+    os.environ.get("CCAPI_METRICS_DIR") or BASE_DIR / ".data" / "metrics" / str(CCAPI_METRICS_PORT)
+)
+# Traces go here over OTLP/HTTP (`http://collector:4318`); empty: none are made.
+CCAPI_OTLP_ENDPOINT = os.environ.get("CCAPI_OTLP_ENDPOINT") or os.environ.get(
+    "OTEL_EXPORTER_OTLP_ENDPOINT", ""
+)
+# Which share of the requests is traced, 0 to 1, by trace id.
+CCAPI_TRACE_RATIO = float(os.environ.get("CCAPI_TRACE_RATIO", "1"))
+# Whether providers are sent our `traceparent`.
+CCAPI_TRACE_UPSTREAM = os.environ.get("CCAPI_TRACE_UPSTREAM", "") == "1"
+
+# An alert is told at most once in so many seconds: by e-mail and webhook, where these are given.
+CCAPI_ALERT_COOLDOWN_S = float(os.environ.get("CCAPI_ALERT_COOLDOWN_S", "900"))
+CCAPI_ALERT_WEBHOOK_URL = os.environ.get("CCAPI_ALERT_WEBHOOK_URL", "")
+ADMINS = [
+    ("operator", address.strip())
+    for address in os.environ.get("CCAPI_ALERT_EMAILS", "").split(",")
+    if address.strip()
+]
+EMAIL = _email(os.environ.get("CCAPI_EMAIL_URL", ""))
+EMAIL_HOST, EMAIL_PORT = EMAIL.hostname or "localhost", EMAIL.port or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(EMAIL.username or ""), unquote(EMAIL.password or "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = EMAIL.scheme == "smtps", EMAIL.scheme == "smtp+starttls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = os.environ.get("CCAPI_EMAIL_FROM", "ccapi@localhost")
+EMAIL_SUBJECT_PREFIX = "[CCAPI] "
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -90,10 +174,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "ccapi.core.alerts",
     "accounts",
     "catalog",
     "billing",
     "gateway",
+    "ccapi.openapi",
 ]
 MIDDLEWARE = [
     "ccapi.core.rest.RequestIdMiddleware",
@@ -109,6 +195,8 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "ccapi.urls"
 ASGI_APPLICATION = "ccapi.asgi.application"
+# Paths beside Django's own; no group may take a first segment of either (`ccapi.core.reserved`).
+CCAPI_ROUTE_TABLES = ["gateway.routes.ROUTES", "ccapi.health.ENDPOINTS"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -147,7 +235,11 @@ SESSION_COOKIE_SECURE = PRODUCTION
 CSRF_COOKIE_SECURE = PRODUCTION
 SECURE_SSL_REDIRECT = PRODUCTION and os.environ.get("CCAPI_SSL_REDIRECT", "1") == "1"
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
+# Also for every name below ours; 0 where some of them are not served over TLS.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = (
+    PRODUCTION and os.environ.get("CCAPI_HSTS_SUBDOMAINS", "1") == "1"
+)
+SECURE_PROXY_SSL_HEADER = None  # the guard has put a trusted proxy's word into the ASGI scope
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.permissions.KeyAuthentication"],
@@ -157,6 +249,18 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "ccapi.core.rest.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
+}
+
+# Of /schema; what describes the views is `ccapi.openapi`.
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,
+    "POSTPROCESSING_HOOKS": [],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
 }
 
 LOGGING_CONFIG = None  # ccapi.core.logs sets structlog and the standard library up, once

@@ -161,6 +161,10 @@ class ProviderNotFound(NotFound):
     code = "provider_not_found"
 
 
+class GroupNotFound(NotFound):
+    code = "group_not_found"
+
+
 class KeyNotFound(NotFound):
     code = "key_not_found"
 
@@ -174,6 +178,16 @@ class MethodNotAllowed(GatewayError):
     type = "invalid_request_error"
     code = "method_not_allowed"
     fault = "client"
+
+
+class RequestTimeout(GatewayError):
+    """The request itself took too long to arrive."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+    fault = "client"
+    retryable = True
 
 
 class RequestTooLarge(GatewayError):
@@ -190,6 +204,18 @@ class RateLimited(GatewayError):
     fault: ClassVar[Fault] = "client"
     retryable = True
     default_retry_after = 1.0
+
+
+class RequestsPerMinute(RateLimited):
+    code = "requests_per_minute"
+
+
+class TokensPerMinute(RateLimited):
+    code = "tokens_per_minute"
+
+
+class ConcurrentRequests(RateLimited):
+    code = "concurrent_requests"
 
 
 class UpstreamRateLimited(RateLimited):

@@ -13,8 +13,7 @@ from django.conf import settings
 from rest_framework.parsers import BaseParser
 
 from ccapi.core.errors import InvalidJSON, RequestTooLarge
-
-DEPTH_MAX = 64
+from ccapi.core.nesting import DEPTH_MAX, check_nesting
 
 
 class StrictJSONParser(BaseParser):
@@ -36,6 +35,7 @@ class StrictJSONParser(BaseParser):
 
 def loads(body: bytes) -> Any:  # noqa: ANN401 — JSON is anything
     """The value of a JSON text. Raises: InvalidJSON."""
+    check_nesting(body)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

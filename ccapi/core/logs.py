@@ -1,6 +1,6 @@
 """Logs: one event a line, as JSON for machines or readable for people, without secrets.
 
-structlog writes our own events; the standard library's records (Django, uvicorn, aiohttp) end in
+structlog writes our own events; the standard library's records (Django, uvicorn) end in
 the same lines. The redactor works on the finished line, so that nothing slips by in a traceback, a
 nested field or another library's message. What is worth logging is decided by who logs.
 """
@@ -38,7 +38,7 @@ _SHAPES = re.compile(
 _MARKS = ("sk-", "xai-", "rk-", "pk-", "sk_", "aiza", "bearer", "key=", "://")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 13: "\\r"}
 # What these libraries say at lower levels, a request's own line says better.
-_QUIET = {"django.request": logging.ERROR, "asyncio": logging.ERROR, "aiohttp": logging.WARNING}
+_QUIET = {"django.request": logging.ERROR, "asyncio": logging.ERROR}
 
 _known: set[str] = set()
 _is_set_up = False

@@ -11,9 +11,6 @@ either.
 """
 
 import asyncio
-import contextlib
-import os
-import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar
@@ -23,15 +20,14 @@ import structlog
 from django.db import connections
 from psycopg import errors
 from psycopg.conninfo import make_conninfo
-from psycopg.pq import TransactionStatus
 
 from ccapi.core.errors import BillingUnavailable
 from ccapi.core.loops import PerLoop, raise_if_cancelled
+from ccapi.core.postgres_line import Line, Row
 
 log = structlog.get_logger(__name__)
 
-PoolName = Literal["main", "holds"]
-Row = tuple[Any, ...]
+PoolName = Literal["main", "holds", "settlements"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -41,10 +37,11 @@ AWAY_S = 0.2  # after a failed connect nobody tries again for so long
 STATEMENT_MS = 5_000
 LOCK_MS = 1_000
 # connections a process: statements are short, and money is batched, so few do
-SIZES: dict[PoolName, int] = {"main": 4, "holds": 2}
-# A crash of PostgreSQL may forget the last moments' holds (settling copes with a missing one) and
-# nothing else.
-OPTIONS: dict[PoolName, str] = {"main": "on", "holds": "off"}
+SIZES: dict[PoolName, int] = {"main": 4, "holds": 2, "settlements": 2}
+# Whether a statement is on the disk when it is answered. A crash of PostgreSQL may forget the last
+# moments' holds: settling copes with a missing one. Settlements are made durable by a second
+# statement before anybody relies on them (`billing.ledger`). All else waits for the disk itself.
+OPTIONS: dict[PoolName, str] = {"main": "on", "holds": "off", "settlements": "off"}
 
 TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
 
@@ -75,9 +72,9 @@ class Pool:
         self.name = name
         self._conninfo = conninfo(synchronous_commit=OPTIONS[name])
         self._free = asyncio.Semaphore(SIZES[name])
-        self._idle: list[psycopg.AsyncConnection[Row]] = []
+        self._idle: list[Line] = []
         self._away_until = 0.0
-        self._away = False
+        self.is_away = False
 
     async def run(self, sql: str, params: Sequence[Any], *, timeout_s: float) -> list[Row]:
         """Rows of one statement. Raises: BillingUnavailable."""
@@ -99,32 +96,32 @@ class Pool:
         deadline = time.monotonic() + timeout_s
         while True:
             reused = bool(self._idle)
-            connection = self._idle.pop() if reused else await self._connect()
+            line = self._idle.pop() if reused else await self._connect()
             try:
-                rows = await _execute(connection, sql, params, timeout_s)
+                rows = await line.run(sql, params, timeout_s=timeout_s)
             except TRANSIENT as error:
-                if not connection.broken and not connection.closed:
-                    self._put(connection)
+                if line.is_whole:
+                    self._put(line)
                     raise Contended("The database is busy.") from error
                 # Whatever idled beside a dead connection is dead as well.
                 await self.close()
-                await connection.close()
+                line.close()
                 if reused and time.monotonic() < deadline:
                     continue
                 raise BillingUnavailable("The database is away.") from error
             except BaseException:
-                self._put(connection)
+                self._put(line)
                 raise
-            self._put(connection)
+            self._put(line)
             return rows
 
-    def _put(self, connection: psycopg.AsyncConnection[Row]) -> None:
-        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
-            self._idle.append(connection)
+    def _put(self, line: Line) -> None:
+        if line.is_whole:
+            self._idle.append(line)
         else:
-            connection.pgconn.finish()
+            line.close()
 
-    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+    async def _connect(self) -> Line:
         if time.monotonic() < self._away_until:
             raise BillingUnavailable("The database is away.")
         try:
@@ -134,44 +131,20 @@ class Pool:
                 )
         except (TimeoutError, OSError, *TRANSIENT) as error:
             self._away_until = time.monotonic() + AWAY_S
-            if not self._away:
-                self._away = True
+            if not self.is_away:
+                self.is_away = True
                 log.warning("postgres.away", pool=self.name, error=type(error).__name__)
             raise BillingUnavailable("The database is away.") from error
-        if self._away:
-            self._away = False
+        if self.is_away:
+            self.is_away = False
             log.info("postgres.back", pool=self.name)
-        return connection
+        return Line(connection)
 
     async def close(self) -> None:
         """Close what is idle; what runs goes on."""
         idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.close()
-
-
-async def _execute(
-    connection: psycopg.AsyncConnection[Row], sql: str, params: Sequence[Any], timeout_s: float
-) -> list[Row]:
-    timer = asyncio.get_running_loop().call_later(timeout_s, _cut, connection)
-    try:
-        cursor = connection.cursor(binary=True)
-        await cursor.execute(sql.encode(), params, prepare=True)
-        return await cursor.fetchall() if cursor.description else []
-    finally:
-        timer.cancel()
-
-
-def _cut(connection: psycopg.AsyncConnection[Row]) -> None:
-    """Shut the socket down: the statement that waits on it fails at once, whatever the server does.
-
-    Cancelling would ask the silent server over a second connection, and wait for its answer.
-    """
-    with (
-        contextlib.suppress(OSError, psycopg.Error),
-        socket.socket(fileno=os.dup(connection.pgconn.socket)) as twin,
-    ):
-        twin.shutdown(socket.SHUT_RDWR)
+        for line in idle:
+            line.close()
 
 
 _pools: PerLoop[dict[PoolName, Pool]] = PerLoop(dict)
@@ -184,6 +157,11 @@ def pool(name: PoolName = "main") -> Pool:
     if name not in pools:
         pools[name] = Pool(name)
     return pools[name]
+
+
+def is_away() -> bool:
+    """Whether the last connection that this process tried to make was refused, in any pool."""
+    return any(each.is_away for pools in _pools.values() for each in pools.values())
 
 
 async def fetch_all(sql: str, params: Sequence[Any] = (), *, timeout_s: float = 2.0) -> list[Row]:

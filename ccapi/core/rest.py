@@ -21,7 +21,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from ccapi.core import ids
+from ccapi.core import access, clock, ids
 from ccapi.core.errors import (
     BillingUnavailable,
     Forbidden,
@@ -177,6 +177,8 @@ class _Middleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if not hasattr(request, "ccapi_started"):
+            request.ccapi_started = clock.monotonic()  # type: ignore[attr-defined]  # rides along
         if self._is_async:
             return self._answer(request)
         with structlog.contextvars.bound_contextvars(request_id=request_id(request)):
@@ -191,10 +193,20 @@ class _Middleware:
 
 
 class RequestIdMiddleware(_Middleware):
-    """`x-request-id` on every answer, and on every log line written meanwhile."""
+    """`x-request-id` on every answer, and on every log line written meanwhile.
+
+    And `cache-control: no-store` on every answer that does not say otherwise: what one key or
+    person may see, no cache may show to another. It is the outermost, so it tells of the request
+    as well: one line in the log, and `Server-Timing`.
+    """
 
     def finish(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response.headers[REQUEST_ID] = request_id(request)
+        response.headers.setdefault("cache-control", "no-store")
+        started: float = request.ccapi_started  # type: ignore[attr-defined]  # rides along
+        took_ms = (clock.monotonic() - started) * 1000
+        response.headers["server-timing"] = f"gateway;dur={took_ms:.2f}"
+        access.tell_answered(request, response, started=started)
         return response
 
 

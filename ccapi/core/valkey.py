@@ -84,6 +84,11 @@ def note(error: BaseException | None) -> None:
     _is_away = error is not None
 
 
+def is_away() -> bool:
+    """Whether the last call of this process that said something found nobody there."""
+    return _is_away
+
+
 async def close() -> None:
     """Close the client of this event loop (at shutdown)."""
     found = _clients.pop()

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from ccapi.core.errors import InvalidJSON, RequestTooLarge
-from ccapi.core.json_body import DEPTH_MAX, StrictJSONParser, loads
+from ccapi.core.json_body import StrictJSONParser, loads
+from ccapi.core.nesting import DEPTH_MAX
 
 plain = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 values = st.recursive(
