@@ -7,6 +7,7 @@ page shows a secret or a MAC.
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
@@ -18,9 +19,11 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
-from accounts import callers, keys
+from accounts import callers, defaults, keys
 from accounts.models import ApiKey, Membership, Organization, User
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ else:  # the real classes take no type parameters
     Organizations = Memberships = ApiKeys = admin.ModelAdmin
     MembershipRows = UserRows = admin.TabularInline
     CreationForm = AdminUserCreationForm
+
+LIMITS = ("rpm", "tpm", "concurrent")
 
 admin.site.site_header = admin.site.site_title = "CCAPI"
 admin.site.index_title = "Operations"
@@ -85,8 +90,8 @@ class OrganizationAdmin(Organizations):
     list_filter = ("status", "created_at")
     search_fields = ("name", "public_id", "users__email")
     ordering = ("name", "id")  # counting members groups, and grouping loses the model's order
-    readonly_fields = ("public_id", "created_at")
-    fields = ("name", "public_id", "status", "timezone", "created_at")
+    readonly_fields = ("public_id", "created_at", "usage")
+    fields = ("name", "public_id", "status", "timezone", *LIMITS, "created_at", "usage")
     inlines = (MembersOfOrganization,)
     actions = ("suspend", "reactivate")
 
@@ -107,6 +112,19 @@ class OrganizationAdmin(Organizations):
     @admin.display(description="keys", ordering="live_keys")
     def key_count(self, organization: Any) -> int:  # noqa: ANN401 — annotated by get_queryset
         return int(organization.live_keys)
+
+    @admin.display(description="usage")
+    def usage(self, organization: Organization) -> str:
+        """Its requests: a page of the app above, known by its address alone."""
+        if organization._state.adding:
+            return "-"
+        address = reverse("admin:billing_usageevent_changelist")
+        return format_html('<a href="{}?q={}">Requests</a>', address, organization.pk)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """A new organization begins with the platform's limits."""
+        limits = msgspec.structs.asdict(defaults.default_limits())
+        return {**limits, **super().get_changeform_initial_data(request)}
 
     def save_model(
         self,
@@ -177,10 +195,11 @@ class ApiKeyAdmin(ApiKeys):
         "shown",
         "state",
         "models",
+        "manages_keys",
         "last_used_at",
         "created_at",
     )
-    list_filter = (StateFilter, "created_at")
+    list_filter = (StateFilter, "manages_keys", "created_at")
     list_select_related = ("organization",)
     search_fields = ("name", "public_id", "prefix", "last4", "organization__name")
     autocomplete_fields = ("organization",)
@@ -193,6 +212,7 @@ class ApiKeyAdmin(ApiKeys):
         "created_by",
         "created_at",
         "last_used_at",
+        "old_mac_until",
         "revoked_at",
     )
 
@@ -203,6 +223,8 @@ class ApiKeyAdmin(ApiKeys):
             "organization",
             "name",
             "allowed_models",
+            *LIMITS,
+            "manages_keys",
             "expires_at",
             *(self._known if obj else ()),
         ]

@@ -33,6 +33,7 @@ from ccapi.core.errors import (
     KeyRevoked,
     Unauthorized,
 )
+from ccapi.core.limits import Limits
 from ccapi.core.loops import PerLoop
 
 log = structlog.get_logger(__name__)
@@ -49,13 +50,19 @@ UNKNOWN_MAX = 1_000  # strangers a process remembers
 UNKNOWN = "Unknown API key. Check that it was copied whole."
 MISSING = "Missing or invalid Authorization header. Send 'Authorization: Bearer sk-cc-…'."
 
-# Read by the event loop's connections and by Django's alike.
+# Read by the event loop's connections and by Django's alike. The secret before the last rotation
+# finds its key too, and expires with its overlap.
 FIND = """
-SELECT k.mac, k.id, k.public_id, k.allowed_models, extract(epoch FROM k.expires_at)::float8,
+SELECT asked.mac, k.id, k.public_id, k.allowed_models,
+       extract(epoch FROM CASE WHEN k.mac = asked.mac THEN k.expires_at
+                               ELSE least(k.expires_at, k.old_mac_until) END)::float8,
        k.revoked_at IS NOT NULL, o.id, o.public_id, o.status,
-       k.last_used_at IS NULL OR k.last_used_at < now() - interval '60 seconds'
-FROM api_key k JOIN organization o ON o.id = k.organization_id
-WHERE k.mac = %s
+       k.last_used_at IS NULL OR k.last_used_at < now() - interval '60 seconds',
+       o.rpm, o.tpm, o.concurrent,
+       coalesce(k.rpm, 0), coalesce(k.tpm, 0), coalesce(k.concurrent, 0)
+FROM (SELECT %s::bytea AS mac) asked
+JOIN api_key k ON k.mac = asked.mac OR k.old_mac = asked.mac
+JOIN organization o ON o.id = k.organization_id
 """
 # The condition holds the promise across processes: one write a minute, whoever is first.
 TOUCH = """
@@ -86,6 +93,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
                 expires_at=row[4],
                 organization_id=row[6],
                 organization=row[7],
+                limits=Limits(rpm=row[10], tpm=row[11], concurrent=row[12]),
+                key_limits=Limits(rpm=row[13], tpm=row[14], concurrent=row[15]),
             ),
             revoked=row[5],
             organization_status=row[8],

@@ -20,6 +20,8 @@ from django.db.models.lookups import Exact
 
 from ccapi.core.ids import public_id
 
+ONLY_THE_ORGANIZATIONS = "Empty or 0: only the organization's limit applies."
+
 
 def organization_public_id() -> str:
     return public_id("org")
@@ -124,6 +126,16 @@ class Organization(models.Model):
     timezone = models.CharField(
         max_length=64, default="UTC", db_default="UTC", validators=[validate_timezone]
     )
+    # Over all keys together; 0: no limit.
+    rpm = models.PositiveIntegerField(
+        "requests a minute", default=0, db_default=0, help_text="0: no limit."
+    )
+    tpm = models.PositiveIntegerField(
+        "tokens a minute", default=0, db_default=0, help_text="0: no limit."
+    )
+    concurrent = models.PositiveIntegerField(
+        "requests at once", default=0, db_default=0, help_text="0: no limit."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     users = models.ManyToManyField(
         "accounts.User", through="accounts.Membership", related_name="organizations"
@@ -175,7 +187,11 @@ class Membership(models.Model):
 
 
 class ApiKey(models.Model):
-    """A key of one organization. `mac` is HMAC-SHA256 of the secret under the pepper."""
+    """A key of one organization. `mac` is HMAC-SHA256 of the secret under the pepper.
+
+    A rotated key keeps its id, its limits and its use; `old_mac` is of the secret before, which is
+    good until `old_mac_until`.
+    """
 
     public_id = models.CharField(max_length=64, unique=True, default=key_public_id, editable=False)
     # A key outlives nothing: an organization with keys is closed, not deleted.
@@ -186,11 +202,29 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=8, editable=False)
     last4 = models.CharField(max_length=4, editable=False)
     mac = models.BinaryField(unique=True, editable=False)
+    old_mac = models.BinaryField(unique=True, null=True, editable=False)
+    old_mac_until = models.DateTimeField("old secret until", null=True, editable=False)
     allowed_models = ArrayField(
         models.TextField(),
         default=list,
         blank=True,
         help_text="Catalog ids, separated by commas; empty means every model.",
+    )
+    # Beside those of the organization.
+    rpm = models.PositiveIntegerField(
+        "requests a minute", null=True, blank=True, help_text=ONLY_THE_ORGANIZATIONS
+    )
+    tpm = models.PositiveIntegerField(
+        "tokens a minute", null=True, blank=True, help_text=ONLY_THE_ORGANIZATIONS
+    )
+    concurrent = models.PositiveIntegerField(
+        "requests at once", null=True, blank=True, help_text=ONLY_THE_ORGANIZATIONS
+    )
+    # Whoever holds a key could otherwise make more of them: a leak of one would be a leak for ever.
+    manages_keys = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether this key may make and change keys within its own bounds.",
     )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -211,6 +245,11 @@ class ApiKey(models.Model):
         ordering = ["-id"]
         constraints = [
             CheckConstraint(name="api_key_mac_length", condition=Exact(Length("mac"), 32)),
+            CheckConstraint(
+                name="api_key_old_mac_ends",
+                condition=Q(old_mac=None, old_mac_until=None)
+                | Q(Exact(Length("old_mac"), 32), old_mac_until__isnull=False),
+            ),
             CheckConstraint(name="api_key_prefix_length", condition=Exact(Length("prefix"), 8)),
             CheckConstraint(name="api_key_last4_length", condition=Exact(Length("last4"), 4)),
             CheckConstraint(

@@ -2,6 +2,10 @@
 
 import msgspec
 
+from ccapi.core.limits import UNLIMITED, Limits
+
+__all__ = ["Caller", "Limits", "NewKey"]
+
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """An authenticated API key and its organization. Immutable; at most a few seconds old."""
@@ -12,6 +16,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     key: str  # public id of the key, `key_…`
     allowed_models: frozenset[str] = frozenset()  # catalog ids; empty: all
     expires_at: float | None = None  # epoch seconds
+    limits: Limits = UNLIMITED  # of the organization, over all its keys
+    key_limits: Limits = UNLIMITED  # of this key alone, beside those
 
     def may_call(self, model: str) -> bool:
         """Whether the key's list of allowed models has this catalog id (or has none at all)."""

@@ -149,3 +149,48 @@ def test_a_person_is_added_by_address(browser: Client) -> None:
     )
 
     assert User.objects.get(email="new@example.com").check_password("a long passphrase")
+
+
+def test_limits_are_set_in_the_admin_and_a_key_s_may_be_left_empty(
+    browser: Client, key: NewKey
+) -> None:
+    organization, row = Organization.objects.get(), ApiKey.objects.get()
+    shown = page(browser, "/admin/accounts/organization/add/")
+    members = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+
+    browser.post(
+        f"/admin/accounts/organization/{organization.pk}/change/",
+        {"name": "Example", "status": "active", "timezone": "UTC", "rpm": "5", "tpm": "0"}
+        | {"concurrent": "2", **members},
+    )
+    browser.post(
+        f"/admin/accounts/apikey/{row.pk}/change/",
+        {"name": "first", "allowed_models": "", "rpm": "3", "tpm": "", "concurrent": ""},
+    )
+
+    assert 'value="600"' in shown  # a new organization begins with the platform's limits
+    organization.refresh_from_db()
+    row.refresh_from_db()
+    assert (organization.rpm, organization.tpm, organization.concurrent) == (5, 0, 2)
+    assert (row.rpm, row.tpm, row.concurrent) == (3, None, None)
+
+
+def test_the_right_to_manage_keys_is_given_in_the_admin(browser: Client, key: NewKey) -> None:
+    row = ApiKey.objects.get()
+    assert not row.manages_keys
+
+    browser.post(
+        f"/admin/accounts/apikey/{row.pk}/change/",
+        {"name": "first", "allowed_models": "", "manages_keys": "on"},
+    )
+
+    row.refresh_from_db()
+    assert row.manages_keys
+
+
+def test_an_organization_s_page_leads_to_its_requests(browser: Client, key: NewKey) -> None:
+    organization = Organization.objects.get()
+    address = f"/admin/billing/usageevent/?q={organization.pk}"
+
+    assert address in page(browser, f"/admin/accounts/organization/{organization.pk}/change/")
+    page(browser, address)

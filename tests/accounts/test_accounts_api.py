@@ -2,10 +2,12 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from accounts import api, keys
 from accounts.models import ApiKey, Membership, Organization, User
+from accounts.types import Limits
 from ccapi.core.errors import InvalidParameter, KeyNotFound, NotFound
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +103,38 @@ def test_the_admin_is_made_once_and_its_password_follows() -> None:
     assert user.is_superuser
     assert user.is_staff
     assert user.check_password("the second password")
+
+
+def test_limits_are_those_given_else_the_platform_s() -> None:
+    limits = Limits(rpm=5, concurrent=2)
+    own = api.create_organization("Own", "owner@example.com", limits=limits)
+    usual = api.create_organization("Usual", "owner@example.com")
+    none = api.create_organization("None", "owner@example.com", limits=Limits())
+
+    assert api.limits_of(own) == limits
+    assert (
+        api.limits_of(usual) == api.default_limits() == Limits(rpm=600, tpm=10**6, concurrent=100)
+    )
+    assert api.limits_of(none) == Limits()
+
+
+def test_limits_are_changed_and_what_is_none_is_refused() -> None:
+    organization = api.create_organization("Example", "owner@example.com")
+
+    api.set_limits(organization, Limits(tpm=9))
+
+    assert api.limits_of(organization) == Limits(tpm=9)
+    with pytest.raises(InvalidParameter, match="rpm"):
+        api.set_limits(organization, Limits(rpm=-1))
+    with pytest.raises(NotFound):
+        api.set_limits("org_nowhere", Limits())
+    assert api.limits_of(organization) == Limits(tpm=9)
+
+
+def test_a_row_of_the_old_code_has_no_limits() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO organization (public_id, name) VALUES ('org_old', 'Old') RETURNING id"
+        )
+
+    assert api.limits_of("org_old") == Limits()

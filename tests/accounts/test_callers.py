@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from accounts import api, callers, keys
 from accounts.models import ApiKey, KeyRevision, Organization
-from accounts.types import NewKey
+from accounts.types import Limits, NewKey
 from ccapi.core import postgres, valkey
 from ccapi.core.errors import (
     AccountSuspended,
@@ -140,6 +140,29 @@ def test_a_suspended_organization_is_refused_and_served_again_when_reactivated(
         await in_thread(set_status, "active")
         await asyncio.sleep(1)
         await api.authenticate(key.secret)
+
+    run(main())
+
+
+def test_a_changed_limit_is_seen_within_a_second(key: NewKey) -> None:
+    usual = api.default_limits()
+    organization, own = Limits(rpm=5, tpm=6), Limits(concurrent=7)
+
+    def change() -> None:
+        api.set_limits(key.organization, organization)
+        ApiKey.objects.update(concurrent=7)
+
+    async def main() -> None:
+        before = await api.authenticate(key.secret)
+        assert before.limits == usual
+        assert not before.key_limits
+        await in_thread(change)
+        changed_at = time.monotonic()
+        caller = before
+        while caller.limits != organization or caller.key_limits != own:
+            assert time.monotonic() - changed_at < 1
+            await asyncio.sleep(0.01)
+            caller = await api.authenticate(key.secret)
 
     run(main())
 
