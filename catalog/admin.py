@@ -1,24 +1,27 @@
 """The admin's pages for providers and their keys, models and their offers, and prices.
 
 Keys go in and never come out. A price is added, not edited: the new version begins and the one
-before ends. Rules of form are `catalog.forms`.
+before ends. Rules of form are `catalog.forms`; the pages of groups
+are `catalog.groups.admin`.
 """
 
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
-from django.db import transaction
-from django.db.models import Count, Model, QuerySet
+from django.contrib import admin, messages
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.forms import BaseFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalog import importer, prices, units, upstream_keys
+from catalog.announcing import Announcing
 from catalog.forms import ComponentForm, Components, PriceVersionForm, ProviderForm
+from catalog.groups import admin as groups_admin  # noqa: F401 — registers its pages
 from catalog.models import (
     CatalogSettings,
     Offer,
@@ -28,9 +31,9 @@ from catalog.models import (
     UpstreamKey,
 )
 from catalog.models import Model as CatalogModel
+from ccapi.core.alerts.models import Alert
 
 if TYPE_CHECKING:
-    Page = admin.ModelAdmin[Any]
     KeyRows = admin.TabularInline[UpstreamKey, Provider]
     OfferRows = admin.TabularInline[Offer, CatalogModel]
     VersionRows = admin.TabularInline[PriceVersion, CatalogModel]
@@ -38,33 +41,10 @@ if TYPE_CHECKING:
     Form = forms.ModelForm[Any]
     FormSets = Iterable[BaseFormSet[Any]]
 else:  # the real classes take no type parameters
-    Page = admin.ModelAdmin
     KeyRows = OfferRows = VersionRows = ComponentRows = admin.TabularInline
 
 # What a list of models shows of a price; the model's own page shows it all.
 LISTED = ("input", "output")
-
-
-class Announcing(Page):
-    """A page whose every change is told to all processes at once."""
-
-    def save_related(
-        self,
-        request: HttpRequest,
-        form: "Form",
-        formsets: "FormSets",
-        change: bool,
-    ) -> None:
-        super().save_related(request, form, formsets, change)
-        transaction.on_commit(importer.announce)
-
-    def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        super().delete_model(request, obj)
-        transaction.on_commit(importer.announce)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        super().delete_queryset(request, queryset)
-        transaction.on_commit(importer.announce)
 
 
 class KeysOfProvider(KeyRows):
@@ -89,7 +69,7 @@ class KeysOfProvider(KeyRows):
 @admin.register(Provider)
 class ProviderAdmin(Announcing):
     form = ProviderForm
-    list_display = ("name", "display_name", "protocol", "state", "model_count", "base_url")
+    list_display = ("name", "display_name", "protocol", "state", "alarm", "model_count", "base_url")
     list_filter = ("enabled", "protocol", "is_fundamental")
     search_fields = ("name", "display_name", "base_url")
     inlines = (KeysOfProvider,)
@@ -115,8 +95,30 @@ class ProviderAdmin(Announcing):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
         found = super().get_queryset(request).prefetch_related("keys")
-        annotated: QuerySet[Provider] = found.annotate(offered=Count("offers", distinct=True))
+        alarms = Alert.objects.open().filter(subject=OuterRef("name"), kind__startswith="provider.")
+        annotated: QuerySet[Provider] = found.annotate(
+            offered=Count("offers", distinct=True), alarmed=Subquery(alarms.values("text")[:1])
+        )
         return annotated
+
+    @admin.display(description="alert")
+    def alarm(self, provider: Any) -> str:  # noqa: ANN401 — annotated by get_queryset
+        return provider.alarmed or ""
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With what is wrong with our account there, on top of the page."""
+        provider = self.get_object(request, object_id)
+        if request.method == "GET" and provider is not None and (text := self.alarm(provider)):
+            link = reverse("admin:alerts_alert_changelist")
+            told = format_html('Alert: {} (<a href="{}">alerts</a>)', text, link)
+            self.message_user(request, told, messages.WARNING)
+        return super().change_view(request, object_id, form_url, extra_context)
 
     @admin.display(description="models", ordering="offered")
     def model_count(self, provider: Any) -> int:  # noqa: ANN401 — annotated by get_queryset

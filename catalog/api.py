@@ -12,10 +12,14 @@ from catalog.file import document
 from catalog.file.providers import is_base_url
 from catalog.file.reading import DocumentError, Problem, Source, parse_yaml
 from catalog.follower import close, current, current_sync
-from catalog.health import health_of, register_health
+from catalog.groups.names import matches
+from catalog.health import health_of, register_health, register_status
+from catalog.listing import model_list, model_summary
+from catalog.listing import parse as model_query
 from catalog.models import Provider
+from catalog.sandbox import with_number
 from catalog.seeding import seed
-from catalog.types import Changes, Model, Snapshot
+from catalog.types import SANDBOXES, Changes, Model, Snapshot
 from ccapi.core.errors import ModelNotFound, ProviderNotFound
 
 __all__ = [
@@ -29,25 +33,37 @@ __all__ = [
     "import_document",
     "import_file",
     "import_text",
+    "matches",
+    "model_list",
+    "model_query",
+    "model_summary",
+    "near_ids",
     "register_health",
+    "register_status",
     "resolve",
     "seed",
     "set_endpoint",
 ]
 
 # One server behind several providers, one for each protocol that it speaks.
-TOGETHER = {"sandbox": ("sandbox", "sandbox-anthropic")}
+TOGETHER = {"sandbox": SANDBOXES}
 NAME_SHOWN = 200  # characters of a customer's text that an error repeats
 
 
 def resolve(snapshot: Snapshot, name: str) -> Model:
-    """The model of a catalog id, else of a bare name. Raises: ModelNotFound naming near ids."""
+    """The model of a catalog id, else of a bare name, else of a sandbox model with a number.
+
+    Raises: ModelNotFound naming near ids.
+    """
     model = snapshot.models.get(name)
     if model is not None:
         return model
     found = snapshot.bare_names.get(name)
     if found is not None:
         return snapshot.models[found]
+    model = with_number(snapshot, name)
+    if model is not None:
+        return model
     shown = name[:NAME_SHOWN]
     near = near_ids(snapshot, shown)
     similar = f" Similar: {', '.join(near)}." if near else ""

@@ -6,6 +6,7 @@ A price that is only scheduled is not in it: a document states one price of a mo
 from collections import defaultdict
 
 from catalog import prices, units
+from catalog.groups import store
 from catalog.models import CatalogSettings, Model, Offer, PriceVersion, Provider
 from catalog.prices import Price
 
@@ -31,6 +32,7 @@ def document() -> dict[str, object]:
         },
         "providers": [_provider(each) for each in Provider.objects.all()],
         "models": [_model(each, versions.get(each.pk)) for each in models],
+        "groups": [store.plain(each) for each in store.of_platform()],
     }
 
 

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from catalog import prices, upstream_keys
 from catalog.file.entries import KEEP, Document, ModelEntry, OfferEntry, ProviderEntry
+from catalog.groups import store
 from catalog.models import CatalogSettings, Model, Offer, Provider
 from catalog.types import Changes
 from ccapi.core import valkey
@@ -49,6 +50,7 @@ def apply(document: Document, *, source: str, actor: str) -> Changes:
     for model in document.models:
         if check_providers(document, model, known):
             apply_model(document, model, known, tally, markup=markup, source=source, actor=actor)
+    _apply_groups(document, tally)
     document.source.check()
     transaction.on_commit(announce)
     return tally.changes()
@@ -100,6 +102,16 @@ def _move_seeded_prices(document: Document, markup: Decimal, tally: Tally) -> No
             model, wanted, source=version.source, actor=f"markup {markup.normalize():f}"
         )
         tally.add(outcome, "price", model.catalog_id)
+
+
+def _apply_groups(document: Document, tally: Tally) -> None:
+    """A group of the file is the platform's."""
+    unknown = store.unknown_targets(document.groups)
+    for path, target in unknown:
+        document.source.add(path, f"there is no model {target!r}")
+    if not unknown:
+        for entry in document.groups:
+            tally.add(store.save(entry, organization_id=None), "group", entry.name)
 
 
 def write_columns(

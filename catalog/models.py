@@ -1,5 +1,7 @@
 """The catalog's tables: providers and their keys, models and their offers, effective-dated prices.
 
+Those of groups are `catalog.groups.models`, which Django finds through this module.
+
 Triggers (migration 0002) bump `catalog_revision` on every change and refuse to edit an approved
 price.
 Nothing on the chat path reads these classes: `catalog.snapshot` reads the tables once a change.
@@ -13,8 +15,24 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
 
+from catalog.groups.models import ActiveGroup, Alias, Group
 from catalog.units import UNITS
 from ccapi.core.ids import uuid7
+from ccapi.core.limits import Limits
+
+__all__ = [
+    "ActiveGroup",
+    "Alias",
+    "CatalogRevision",
+    "CatalogSettings",
+    "Group",
+    "Model",
+    "Offer",
+    "PriceComponent",
+    "PriceVersion",
+    "Provider",
+    "UpstreamKey",
+]
 
 
 class Provider(models.Model):
@@ -279,6 +297,12 @@ class CatalogSettings(models.Model):
 
     def __str__(self) -> str:
         return "catalog settings"
+
+    @classmethod
+    def limits(cls) -> Limits:
+        """The limits of a new organization, as they are now."""
+        row = cls.objects.filter(pk=1).first() or cls()
+        return Limits(rpm=row.default_rpm, tpm=row.default_tpm, concurrent=row.default_concurrent)
 
 
 class CatalogRevision(models.Model):

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import structlog
 
-from catalog.types import ModelType
+from catalog.types import Alias, ModelType, Replace
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,9 @@ class ProviderRow(msgspec.Struct):
     first_byte_with_alternative_timeout_s: float
     idle_timeout_s: float
     total_timeout_s: float
+    rpm: int
+    tpm: int
+    concurrent: int
 
 
 class KeyRow(msgspec.Struct):
@@ -68,6 +71,32 @@ class OfferRow(msgspec.Struct):
 class VersionRow(msgspec.Struct):
     id: int
     model_id: int
+
+
+class GroupRow(msgspec.Struct):
+    """One group with its aliases."""
+
+    id: int
+    organization_id: int | None
+    name: str
+    aliases: tuple[Alias, ...]
+    balance: Literal["failover", "round_robin"]
+    disabled: bool
+    allow_catalog: bool
+    inject: Literal["with_tools", "always"]
+    tool_compat: Literal["auto", "compat", "native"]
+    prompt_injection: Literal["off", "enhance", "replace"]
+    prompt_text: str
+    prompt_position: Literal["system", "user"]
+    prompt_replace: tuple[Replace, ...]
+    inject_for: tuple[str, ...]
+    tool_filter: frozenset[str]
+    temperature_ratio: float
+
+
+class ActiveRow(msgspec.Struct):
+    organization_id: int
+    name: str
 
 
 class ComponentRow(msgspec.Struct):

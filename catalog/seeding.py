@@ -17,10 +17,10 @@ from catalog.file.providers import is_base_url
 from catalog.file.reading import parse_yaml
 from catalog.importer import Tally
 from catalog.models import CatalogSettings, Model, Provider
-from catalog.types import Changes
+from catalog.types import SANDBOXES, Changes
 
 FILE = Path(__file__).with_name("seed.yaml")
-FIXED = frozenset({"sandbox", "sandbox-anthropic", "local"})  # their prices no markup moves
+FIXED = frozenset({*SANDBOXES, "local"})  # their prices no markup moves
 OLLAMA_AT = "http://127.0.0.1:11434/v1"
 
 

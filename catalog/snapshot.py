@@ -14,7 +14,9 @@ import msgspec
 
 from catalog import secrets
 from catalog.rows import (
+    ActiveRow,
     ComponentRow,
+    GroupRow,
     KeyRow,
     ModelRow,
     OfferRow,
@@ -22,7 +24,19 @@ from catalog.rows import (
     VersionRow,
     decode,
 )
-from catalog.types import Model, Offer, PriceVersion, Provider, Rate, Snapshot, Tier, Timeouts
+from catalog.types import (
+    PLATFORM,
+    Group,
+    Model,
+    Offer,
+    PriceVersion,
+    Provider,
+    Rate,
+    Snapshot,
+    Tier,
+    Timeouts,
+)
+from ccapi.core.limits import Limits
 
 # Which state this is: the number and the time of the last change, and the database's clock.
 STATE = """
@@ -62,7 +76,13 @@ SELECT
      'price_version_id', price_version_id, 'unit', unit, 'sell_price', sell_price::text,
      'per', per, 'tier_start', tier_start)), '[]')::text
    FROM price_component
-   WHERE variant = '{}' AND price_version_id IN (SELECT id FROM price))
+   WHERE variant = '{}' AND price_version_id IN (SELECT id FROM price)),
+  (SELECT coalesce(jsonb_agg(to_jsonb(g) || jsonb_build_object('aliases',
+     (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'pattern', a.pattern, 'targets', a.targets) ORDER BY a.position, a.id), '[]')
+      FROM group_alias a WHERE a.group_id = g.id))), '[]')::text
+   FROM model_group g),
+  (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]')::text FROM active_group a)
 """
 
 
@@ -96,6 +116,10 @@ def build(row: tuple[Any, ...], before: Loaded | None = None) -> Loaded:
         models=MappingProxyType(models),
         providers=MappingProxyType({each.name: each for each in providers.values()}),
         bare_names=MappingProxyType(_bare_names(models)),
+        groups=MappingProxyType(_groups(texts[6], last)),
+        active_groups=MappingProxyType(
+            {row.organization_id: row.name for row in decode(texts[7], ActiveRow)}
+        ),
     )
     return Loaded(snapshot, (revision, changed_at), next_change)
 
@@ -145,6 +169,7 @@ def _provider(row: ProviderRow, api_keys: tuple[str, ...]) -> Provider:
             idle=row.idle_timeout_s,
             total=row.total_timeout_s,
         ),
+        limits=Limits(rpm=row.rpm, tpm=row.tpm, concurrent=row.concurrent),
         is_fundamental=row.is_fundamental,
         description=row.description,
         website=row.website,
@@ -259,6 +284,20 @@ def _model(
             for offer, provider in offered
         ),
     )
+
+
+def _groups(text: str, last: Snapshot | None) -> dict[tuple[int, str], Group]:
+    """By whose it is and its name."""
+    found: dict[tuple[int, str], Group] = {}
+
+    def keep(row: dict[str, Any]) -> None:
+        place = (row.get("organization_id") or PLATFORM, str(row.get("name")))
+        if last is not None and place in last.groups:
+            found[place] = last.groups[place]
+
+    for row in decode(text, GroupRow, broken=keep):
+        found[row.organization_id or PLATFORM, row.name] = Group(**msgspec.structs.asdict(row))
+    return found
 
 
 def _bare_names(models: dict[str, Model]) -> dict[str, str]:

@@ -9,7 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from ccapi.core.limits import UNLIMITED, Limits
+
 ModelType = Literal["chat", "image", "audio", "embedding"]
+
+# The providers that fail on request: one server, one provider for each protocol that it speaks.
+SANDBOXES = ("sandbox", "sandbox-anthropic")
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +42,15 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     on_disconnect: Literal["cancel", "drain"] = "cancel"
     timeouts: Timeouts = Timeouts()
+    limits: Limits = UNLIMITED  # what the provider grants us, over all our processes
     is_fundamental: bool = False
     description: str = ""
     website: str = ""
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether it fails because customers want it to: that is no news of its health."""
+        return self.name in SANDBOXES
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r}, {self.protocol!r}, {self.base_url!r})"
@@ -107,10 +118,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return self.id.partition("/")[2]
 
 
+Status = Literal["operational", "degraded", "down"]
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of a provider in the last hour; None where nothing was."""
 
-    status: Literal["operational", "degraded", "down"] = "operational"
+    status: Status = "operational"
     success_rate: float | None = None  # 0 to 1
     latency_ms_p50: int | None = None
     latency_ms_p95: int | None = None
@@ -136,6 +150,43 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """A pattern of names that clients ask for, and the catalog ids that it means, in order."""
+
+    pattern: str
+    targets: tuple[str, ...]
+
+
+class Replace(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    value: str
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Aliases under one segment of a path, and what is done to requests that go through them."""
+
+    id: int
+    name: str
+    organization_id: int | None = None  # None: the platform's
+    aliases: tuple[Alias, ...] = ()  # the first whose pattern matches counts
+    balance: Literal["failover", "round_robin"] = "failover"
+    disabled: bool = False
+    allow_catalog: bool = False  # whether catalog ids work under this prefix too
+    inject: Literal["with_tools", "always"] = "with_tools"  # requests that the prompt is for
+    tool_compat: Literal["auto", "compat", "native"] = "auto"  # auto: the path decides
+    prompt_injection: Literal["off", "enhance", "replace"] = "off"
+    prompt_text: str = ""
+    prompt_position: Literal["system", "user"] = "system"
+    prompt_replace: tuple[Replace, ...] = ()
+    inject_for: tuple[str, ...] = ()  # patterns of aliases that the prompt is for; empty: all
+    tool_filter: frozenset[str] = frozenset()
+    temperature_ratio: float = 1.0
+
+
+PLATFORM = 0  # whose groups are the platform's, where organizations are keys
+DEFAULT_GROUP = "default"  # of paths without a prefix, and active until another is
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The catalog at one revision: enabled providers and models only."""
 
@@ -143,3 +194,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     models: MappingProxyType[str, Model]
     providers: MappingProxyType[str, Provider]
     bare_names: MappingProxyType[str, str]  # "gpt-4o-mini" → the catalog id that it means
+    groups: MappingProxyType[tuple[int, str], Group] = MappingProxyType({})  # (whose, name)
+    active_groups: MappingProxyType[int, str] = MappingProxyType({})  # by organization
+
+    def group(self, organization_id: int, name: str) -> Group | None:
+        """The group that this organization means: its own, else the platform's."""
+        own = self.groups.get((organization_id, name))
+        return own if own is not None else self.groups.get((PLATFORM, name))
+
+    def active_group(self, organization_id: int) -> str:
+        return self.active_groups.get(organization_id, DEFAULT_GROUP)

@@ -27,7 +27,8 @@ MODEL_TYPES = ("chat", "image", "audio", "embedding")
 REQUIRED_UNITS: dict[str, tuple[str, ...]] = {"chat": ("input", "output"), "embedding": ("input",)}
 
 PROTOCOLS = ("openai", "openai_responses", "anthropic", "gemini", "ollama")
-SPOKEN = frozenset({"openai", "anthropic"})  # protocols that have a codec in this version
+# Protocols that have a codec in this version.
+SPOKEN = frozenset({"openai", "openai_responses", "anthropic", "ollama", "gemini"})
 AUTH = re.compile(r"bearer|x-api-key|x-goog-api-key|api-key|query:[A-Za-z0-9_.-]+|none")
 
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

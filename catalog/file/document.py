@@ -9,11 +9,12 @@ from decimal import Decimal
 
 from catalog import units
 from catalog.file.entries import Document
+from catalog.file.groups import read_group
 from catalog.file.models import read_model
 from catalog.file.providers import limits, read_provider
 from catalog.file.reading import Section, Source, refuse_repeats
 
-NOT_YET = ("groups", "mcp_servers")
+NOT_YET = ("mcp_servers",)
 
 
 def read(data: object, source: Source, environ: Mapping[str, str], *, seed: bool) -> Document:
@@ -29,6 +30,7 @@ def read(data: object, source: Source, environ: Mapping[str, str], *, seed: bool
             read_provider(each, environ, seed=seed) for each in root.sections("providers")
         ),
         models=tuple(read_model(each) for each in root.sections("models")),
+        groups=tuple(read_group(each) for each in root.sections("groups")),
         markup=root.parsed("markup", _markup),
         defaults=limits(root.section("defaults"), "default_", (600, 1_000_000, 100))
         if root.has("defaults")
@@ -41,6 +43,7 @@ def read(data: object, source: Source, environ: Mapping[str, str], *, seed: bool
     root.close()
     refuse_repeats(source, [(entry.path, "name", entry.name) for entry in document.providers])
     refuse_repeats(source, [(entry.path, "id", entry.id) for entry in document.models])
+    refuse_repeats(source, [(entry.path, "name", entry.name) for entry in document.groups])
     source.check()
     return document
 

@@ -56,9 +56,25 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
         return self.id.partition("/")[0]
 
 
+class AliasEntry(msgspec.Struct, frozen=True, kw_only=True):
+    path: Path
+    pattern: str
+    targets: tuple[str, ...]  # catalog ids
+
+
+class GroupEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One group. `columns` are the table's own; the aliases in their order."""
+
+    path: Path
+    name: str
+    columns: dict[str, object]
+    aliases: tuple[AliasEntry, ...]
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     providers: tuple[ProviderEntry, ...] = ()
     models: tuple[ModelEntry, ...] = ()
+    groups: tuple[GroupEntry, ...] = ()
     markup: Decimal | None = None
     defaults: dict[str, int] | None = None

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import api as accounts
 from accounts.models import User
 from catalog import api, prices, upstream_keys
 from catalog.models import CatalogSettings, Model, PriceVersion, Provider
+from ccapi.core.alerts import Kind, Told, telling
+from ccapi.core.alerts.models import Alert
 
 
 @pytest.fixture
@@ -116,7 +119,7 @@ def test_a_provider_is_made_with_its_key(admin: Client) -> None:
         ("headers", '{"x": 1}'),
         ("query", "[1]"),
         ("name", "Not A Slug"),
-        ("protocol", "gemini"),
+        ("protocol", "gopher"),
         ("new_keys", "ключ"),
     ],
 )
@@ -206,3 +209,17 @@ def test_a_model_shows_its_offers_and_prices(admin: Client) -> None:
     sent = fields_of(admin, "model_change", model.pk) | {"offers-0-upstream_model": "renamed"}
     assert save(admin, "model_change", sent, model.pk).status_code == 302
     assert api.current_sync().models["alpha/one"].offers[0].upstream_model == "renamed"
+
+
+def test_a_provider_that_is_out_of_money_is_marked_until_the_alert_is_resolved(
+    admin: Client,
+) -> None:
+    provider = Provider.objects.get(name="alpha")
+    telling.store(Told(Kind.OUT_OF_MONEY, "alpha", "alpha has no money."))
+    telling.store(Told(Kind.OVERAGE, "settlements", "A charge was above its hold."))
+
+    assert page(admin, "provider_changelist").count("alpha has no money.") == 1
+    assert "alpha has no money." in page(admin, "provider_change", provider.pk)
+    Alert.objects.update(resolved_at=timezone.now())
+    assert "alpha has no money." not in page(admin, "provider_changelist")
+    assert "alpha has no money." not in page(admin, "provider_change", provider.pk)

@@ -62,7 +62,7 @@ models:
     assert "spice: is no unit of price; known are input, output" in "\n".join(found)
 
 
-@pytest.mark.parametrize("name", ["groups", "mcp_servers"])
+@pytest.mark.parametrize("name", ["mcp_servers"])
 def test_what_comes_later_is_refused_with_its_line(name: str) -> None:
     found = problems(f"providers: []\nmodels: []\n{name}:\n  - name: gemini\n")
 
@@ -138,7 +138,6 @@ def test_no_api_key_is_a_keyless_server_and_keep_keeps() -> None:
         ({"enabled": "yes"}, "enabled"),
         ({"api_key": ""}, "api_key"),
         ({"api_key": ["a key"]}, "api_key"),
-        ({"protocol": "gemini"}, "protocol"),
     ],
 )
 def test_a_provider_with_a_wrong_field_is_refused(fields: dict[str, object], field: str) -> None:

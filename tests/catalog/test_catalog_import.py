@@ -199,6 +199,19 @@ def test_what_is_exported_makes_the_same_catalog_elsewhere(db: None) -> None:
     assert api.export_document() == exported
 
 
+def test_the_command_seeds_and_enables_the_sandbox_where_it_is_told_to(db: None) -> None:
+    first, second = StringIO(), StringIO()
+    call_command("catalog", "seed", "--sandbox", "http://sandbox:8090/v1", stdout=first)
+    call_command("catalog", "seed", stdout=second)
+
+    sandbox = Provider.objects.get(name="sandbox")
+    assert "created model sandbox/echo" in first.getvalue()
+    assert "0 created, 0 updated" in second.getvalue()
+    assert (sandbox.enabled, sandbox.base_url) == (True, "http://sandbox:8090/v1")
+    with pytest.raises(CommandError, match="is no base URL"):
+        call_command("catalog", "seed", "--sandbox", "sandbox:8090", stdout=second)
+
+
 def test_the_command_imports_exports_and_names_the_line(db: None, tmp_path: Path) -> None:
     file, out = tmp_path / "catalog.yaml", StringIO()
     file.write_text(yaml.safe_dump(small()), encoding="utf-8")

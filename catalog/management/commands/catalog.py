@@ -1,4 +1,4 @@
-"""`manage.py catalog import FILE | export | prices --check`: the operator's file, in and out."""
+"""`manage.py catalog seed | import FILE | export | prices`: the operator's file, in and out."""
 
 import os
 import sys
@@ -19,9 +19,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True)
         importing = commands.add_parser(
-            "import", help="upsert providers, models and prices from a YAML file"
+            "import", help="upsert providers, models, prices and groups from a YAML file"
         )
         importing.add_argument("file", help="the file; - for standard input")
+        seeding = commands.add_parser(
+            "seed", help="add what a fresh catalog has and this one has not; take keys from here"
+        )
+        seeding.add_argument("--sandbox", metavar="URL", help="enable the sandbox, at this address")
         commands.add_parser("export", help="print the catalog as such a file (keys as `keep`)")
         prices = commands.add_parser("prices", help="compare costs with the price library")
         prices.add_argument("--check", action="store_true", help="exit with 1 where one differs")
@@ -30,6 +34,8 @@ class Command(BaseCommand):
         match options["command"]:
             case "import":
                 self._import(options["file"])
+            case "seed":
+                self._seed(options["sandbox"])
             case "export":
                 text = yaml.safe_dump(
                     api.export_document(), sort_keys=False, allow_unicode=True, width=100
@@ -37,6 +43,15 @@ class Command(BaseCommand):
                 self.stdout.write(text, ending="")
             case "prices":
                 self._compare(fail=options["check"])
+
+    def _seed(self, sandbox: str | None) -> None:
+        changes = api.seed(os.environ)
+        if sandbox is not None:
+            try:
+                api.set_endpoint("sandbox", sandbox)
+            except ValueError as error:
+                raise CommandError(str(error)) from error
+        self.stdout.write(changes.summary())
 
     def _import(self, file: str) -> None:
         try:
