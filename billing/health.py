@@ -1,7 +1,8 @@
 """How providers did in the last hour, measured from the attempts on the usage events.
 
 Answers the catalog's pages; the walk does not route by it. A request that was wrong for every
-provider (400, 404, 413, 422) says nothing of the provider and does not count.
+provider (400, 404, 413, 422) says nothing of the provider and does not count; nor does a candidate
+that was passed over (0).
 """
 
 import threading
@@ -36,7 +37,7 @@ WITH recent AS (
            FILTER (WHERE status = 200) AS p50,
          percentile_disc(0.95) WITHIN GROUP (ORDER BY latency_ms)
            FILTER (WHERE status = 200) AS p95
-  FROM tried WHERE status NOT IN (400, 404, 413, 422) GROUP BY provider
+  FROM tried WHERE status NOT IN (0, 400, 404, 413, 422) GROUP BY provider
 ), began AS (
   SELECT provider, percentile_disc(0.5) WITHIN GROUP (ORDER BY first_byte_ms) AS first
   FROM recent WHERE stream AND first_byte_ms IS NOT NULL GROUP BY provider

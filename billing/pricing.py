@@ -135,7 +135,7 @@ def snapshot(usage: Usage, price: PriceVersion) -> dict[str, Any]:
 def bound_amount(bound: Bound) -> int:
     """The most that one candidate can cost, in nano-dollars, whichever buckets its tokens fall in.
 
-    Raises: ModelNotPriced where the price has no `input` or no `output` rate.
+    Raises: ModelNotPriced where the price has no `input` rate, or no `output` rate for an output.
     """
     dearest = 0
     for rates in _reachable(bound):
@@ -163,7 +163,8 @@ def affordable_output(bound: Bound, budget: int) -> int:
 def _reachable(bound: Bound) -> list[Mapping[str, Rate]]:
     """The rates of every tier that a request within the bound may come to."""
     price = bound.price
-    if "input" not in price.rates or "output" not in price.rates:
+    # Models of vectors write nothing, and have no price for it.
+    if "input" not in price.rates or ("output" not in price.rates and bound.output_tokens):
         raise ModelNotPriced(
             f"Model {price.model!r} has no approved price for input and output; it is not sold."
         )
@@ -176,7 +177,7 @@ def _reachable(bound: Bound) -> list[Mapping[str, Rate]]:
 
 def _bound_parts(bound: Bound, rates: Mapping[str, Rate]) -> tuple[int, int, int]:
     """All but the output, and one output token, in pico-dollars times `per`."""
-    output = _dearest(OUTPUT_SIDE, rates)
+    output = _dearest(OUTPUT_SIDE, rates) if bound.output_tokens else Rate(0, 1)
     lines = [(bound.input_tokens, _dearest(INPUT_SIDE, rates))]
     for quantity, name in ((1, "request"), (bound.web_searches, "web_search")):
         rate = rates.get(name)

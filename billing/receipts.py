@@ -6,7 +6,8 @@ wait up to half a second for it.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -17,9 +18,11 @@ from billing import ledger
 from billing.credits import balance
 from billing.models.receipts import QUANTITIES
 from billing.pricing import FEES, INPUT_SIDE, OUTPUT_SIDE, share
-from billing.types import Balance, UsageSource
+from billing.types import Balance, Outcome, UsageSource
 from ccapi.core import ids
 from ccapi.core.money import dollar_number
+
+Param = int | str | UUID | datetime
 
 WAIT_S = 0.5
 POLL_S = 0.01
@@ -30,32 +33,35 @@ PER_TOKENS = 1_000_000
 FIELDS = ", ".join(
     f"e.{name}"
     for name in (
-        *QUANTITIES,
+        *("request_id", *QUANTITIES),
         *("model", "provider", "protocol", "endpoint", "stream", "status", "http_status"),
         *("finish_reason", "error_code", "attempts", "input_tokens", "output_tokens", "usage_raw"),
         *("price_snapshot", "price_version_id", "input_cost_nano", "output_cost_nano"),
         *("cost_nano", "usage_source", "first_byte_ms", "latency_ms", "requested_model"),
-        *("provider_request_id", "end_user"),
+        *("provider_request_id", "end_user", "outcome"),
     )
 )
-RECEIPT = f"""
+# What `render` needs, of events that `{events}` finds.
+RECEIPTS = f"""
     SELECT {FIELDS},
            (SELECT public_id FROM api_key k WHERE k.id = e.key_id) AS key,
            t.amount_nano AS late_nano, t.meta AS late
-    FROM usage_event e
+    FROM ({{events}}) e
     LEFT JOIN ledger_transfer t ON t.ref_type = 2 AND t.ref_id = e.request_id::text
-    WHERE e.request_id = %s AND e.organization_id = %s"""  # noqa: S608
+    ORDER BY e.request_id DESC"""  # noqa: S608 — constants
+RECEIPT = RECEIPTS.format(
+    events="SELECT * FROM usage_event WHERE request_id = %s AND organization_id = %s"
+)
 OPEN = "SELECT 1 FROM hold WHERE request_id = %s AND organization_id = %s"
 
 
 def receipt(organization_id: int, request_id: UUID) -> dict[str, Any] | None:
     """What the request used and cost; None for one that is unknown, another's, or still running."""
     for _ in _patience():
-        row = _row(RECEIPT, request_id, organization_id)
-        if row is not None:
-            return _render(request_id, row)
+        for row in rows(RECEIPT, [request_id, organization_id]):
+            return render(row)
         young = time.time() - (request_id.int >> 80) / 1000 < YOUNG_S
-        if not young and _row(OPEN, request_id, organization_id) is None:
+        if not young and not rows(OPEN, [request_id, organization_id]):
             return None
     return None
 
@@ -79,15 +85,17 @@ def _patience() -> Iterator[None]:
         yield
 
 
-def _row(query: str, request_id: UUID, organization_id: int) -> dict[str, Any] | None:
+def rows(query: str, params: Sequence[Param]) -> list[dict[str, Any]]:
+    """The rows by column."""
     with connection.cursor() as cursor:
-        cursor.execute(query, [request_id, organization_id])
-        values = cursor.fetchone()
+        cursor.execute(query, params)
         names = [column.name for column in cursor.description or ()]
-    return dict(zip(names, values, strict=True)) if values else None
+        return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
 
-def _render(request_id: UUID, row: dict[str, Any]) -> dict[str, Any]:
+def render(row: dict[str, Any]) -> dict[str, Any]:
+    """One row of `RECEIPTS` as its organization sees it."""
+    request_id: UUID = row["request_id"]
     attempts, snapshot, raw, late = (
         json.loads(row[name]) if row[name] else None
         for name in ("attempts", "price_snapshot", "usage_raw", "late")
@@ -107,6 +115,7 @@ def _render(request_id: UUID, row: dict[str, Any]) -> dict[str, Any]:
         "endpoint": row["endpoint"],
         "stream": row["stream"],
         "status": row["status"],
+        "outcome": Outcome(row["outcome"]).name.lower(),
         "http_status": row["http_status"],
         "error_code": row["error_code"] or None,
         "finish_reason": row["finish_reason"] or None,

@@ -5,7 +5,8 @@ gone, and the first process that gets it replays the file and removes it. The fi
 database, so that settlements never meet another one. What PostgreSQL refuses for good goes to
 `rejected.jsonl`.
 
-Writing blocks the event loop for one fsync: it happens only while nothing can be admitted anyway.
+Writing blocks the event loop for one fsync: it happens only while PostgreSQL does not answer, so
+that hardly anything could be admitted anyway.
 """
 
 import fcntl
@@ -54,7 +55,9 @@ class Spool:
         file = hidden.open("xb")
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(msgspec.json.encode(Header(database=database)) + b"\n")
+        file.flush()  # without its header nobody would ever take it
         hidden.rename(path)
+        _keep_names(self._folder)
         self._file, self.path = file, path
 
     def clear(self) -> None:
@@ -87,6 +90,15 @@ class Spool:
             for path in self._folder.glob(f"*{SUFFIX}")
             if path.name != REJECTED and path != self.path
         )
+
+
+def _keep_names(folder: Path) -> None:
+    """Write a folder's names through to the disk: a file needs its name after a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

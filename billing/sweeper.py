@@ -16,10 +16,11 @@ import psycopg
 import structlog
 from django.conf import settings
 
-from billing import ledger
-from ccapi.core import postgres
+from billing import gauges, ledger
+from ccapi.core import metrics, postgres
 from ccapi.core.errors import BillingUnavailable
 from ccapi.core.loops import PerLoop
+from ccapi.core.metrics import sampler
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ async def sweep() -> int:
     while True:
         rows = await postgres.fetch_all(SWEEP, (SWEEP_MAX, grace_s, book.owner), timeout_s=5.0)
         total += len(rows)
+        metrics.SWEPT.add((), len(rows))
         for request_id, amount in rows:
             log.warning("hold.expired", request_id=str(request_id), amount_nano=amount)
         if len(rows) < SWEEP_MAX:
@@ -106,6 +108,7 @@ async def _run() -> None:
 
 
 def _start() -> asyncio.Task[None]:
+    sampler.register(gauges.sample)
     return asyncio.get_running_loop().create_task(_run(), name="billing.background")
 
 

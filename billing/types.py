@@ -91,6 +91,13 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: tuple[str, ...] = ()  # used buckets without a price of their own or a fallback
 
 
+# How a request ended, as its receipt says: `Settlement.status`, and what the sweeper writes.
+STATUSES = (
+    *("ok", "client_cancelled", "upstream_error", "timeout", "rejected", "internal_error"),
+    *("expired", "server_shutdown"),
+)
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the receipt of one request says. Written once, never edited."""
 
@@ -106,7 +113,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str  # the client's
     endpoint: str
     stream: bool
-    status: str  # ok | client_cancelled | upstream_error | timeout | rejected
+    status: str  # one of STATUSES
     http_status: int
     error_code: str = ""
     finish_reason: str = ""

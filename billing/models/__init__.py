@@ -6,6 +6,15 @@ Django's classes are for migrations, the admin and reports. Money moves by the S
 
 from billing.models.journal import LedgerAccount, LedgerTransfer
 from billing.models.receipts import Settlement, UsageEvent
+from billing.models.rollups import UsageRollup
 from billing.models.wallets import Hold, Wallet
 
-__all__ = ["Hold", "LedgerAccount", "LedgerTransfer", "Settlement", "UsageEvent", "Wallet"]
+__all__ = [
+    "Hold",
+    "LedgerAccount",
+    "LedgerTransfer",
+    "Settlement",
+    "UsageEvent",
+    "UsageRollup",
+    "Wallet",
+]

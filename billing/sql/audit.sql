@@ -111,6 +111,27 @@ JOIN price_component c ON c.price_version_id = e.price_version_id AND c.sell_pri
  AND ((c.unit = 'input' AND e.input > 0) OR (c.unit = 'output' AND e.output > 0))
 WHERE e.status = 'ok' AND e.charge_nano = 0;
 
+-- I-ROLLUP: the reports' sums are the sums of the events, and of what was captured late
+WITH due AS (
+    SELECT e.organization_id, usage_bucket_v1(e.request_id) AS bucket, e.key_id, e.model, e.provider, e.endpoint,
+           count(*) AS requests, count(*) FILTER (WHERE usage_is_error_v1(e.status)) AS errors,
+           sum(e.input_tokens + coalesce(l.input_tokens, 0)) AS input_tokens,
+           sum(e.cache_read + coalesce(l.cache_read, 0)) AS cache_read_tokens,
+           sum(e.cache_write + e.cache_write_1h + coalesce(l.cache_write, 0)) AS cache_write_tokens,
+           sum(e.output_tokens + coalesce(l.output_tokens, 0)) AS output_tokens,
+           sum(e.reasoning + coalesce(l.reasoning, 0)) AS reasoning_tokens,
+           sum(e.cost_nano + coalesce(t.amount_nano, 0)) AS cost_nano, sum(e.latency_ms) AS latency_ms_sum
+    FROM usage_event e
+    LEFT JOIN ledger_transfer t ON t.ref_type = 2 AND t.ref_id = e.request_id::text
+    LEFT JOIN LATERAL usage_of_late_v1(t.meta) l ON t.meta IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6)
+SELECT organization_id, bucket, d.cost_nano, r.cost_nano FROM due d
+FULL JOIN usage_rollup r USING (organization_id, bucket, key_id, model, provider, endpoint)
+WHERE (d.requests, d.errors, d.input_tokens, d.cache_read_tokens, d.cache_write_tokens, d.output_tokens,
+       d.reasoning_tokens, d.cost_nano, d.latency_ms_sum)
+   IS DISTINCT FROM (r.requests, r.errors, r.input_tokens, r.cache_read_tokens, r.cache_write_tokens,
+       r.output_tokens, r.reasoning_tokens, r.cost_nano, r.latency_ms_sum);
+
 -- I-APPEND: the triggers that refuse edits stand, enabled, on every table and partition
 WITH kept AS (
     SELECT c.oid, c.relname FROM pg_class c

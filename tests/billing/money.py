@@ -31,6 +31,12 @@ Value = TypeVar("Value")
 
 # Dollars per million tokens: one token of input is 1000 nano-dollars, one of output 2000.
 PRICES = {"input": "1", "output": "2"}
+# Holds the lock of a wallet: the row is locked first, and then we wait.
+LOCK = (
+    "WITH locked AS MATERIALIZED"
+    " (SELECT 1 FROM wallet WHERE organization_id = %s FOR UPDATE)"
+    " SELECT pg_sleep({seconds})::text FROM locked"
+)
 
 
 @dataclass

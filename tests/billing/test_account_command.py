@@ -8,8 +8,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts import api as accounts
+from accounts.models import ApiKey
 from accounts.permissions import authenticate
 from billing.credits import balance
+from catalog.api import import_document
 from tests.billing.money import broken, rows
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +70,20 @@ def test_key_makes_another_key_of_the_same_organization() -> None:
     assert authenticate(another["api_key"]).organization == made["organization"]
 
 
+def test_the_first_key_manages_keys_and_another_one_if_told_so() -> None:
+    made = account("create", "Acme", "--email", "managers@example.com")
+
+    account("key", made["organization"], "--name", "ci")
+    account("key", made["organization"], "--name", "ops", "--manages-keys")
+
+    found = ApiKey.objects.filter(organization__public_id=made["organization"])
+    assert {key.name: key.manages_keys for key in found} == {
+        "default": True,
+        "ci": False,
+        "ops": True,
+    }
+
+
 def test_without_json_it_is_written_for_people() -> None:
     out = StringIO()
 
@@ -96,3 +112,47 @@ def test_a_bad_amount_leaves_no_organization_behind() -> None:
 def test_an_unknown_organization_is_told() -> None:
     with pytest.raises(CommandError, match="org_nowhere"):
         account("credit", "org_nowhere", "1", "--reason", "x")
+
+
+def limits_of(organization: str) -> tuple[int, int, int]:
+    found = accounts.limits_of(organization)
+    return found.rpm, found.tpm, found.concurrent
+
+
+def test_a_new_organization_has_the_catalog_s_limits() -> None:
+    assert limits_of(create()["organization"]) == (600, 1_000_000, 100)
+
+    import_document({"defaults": {"rpm": 7, "tpm": 0, "concurrent": 3}})
+
+    assert limits_of(create()["organization"]) == (7, 0, 3)
+
+
+def test_limits_that_are_given_are_those_of_the_organization() -> None:
+    options = ("create", "Acme", "--email", "owner@acme.example", "--rpm", "0", "--tpm", "50")
+
+    assert limits_of(account(*options)["organization"]) == (0, 50, 100)
+
+
+def test_limits_are_shown_and_changed_alone() -> None:
+    organization = create()["organization"]
+
+    changed = account("limits", organization, "--concurrent", "5")
+
+    assert changed == {
+        "organization": organization,
+        "rpm": 600,
+        "tpm": 1_000_000,
+        "concurrent": 5,
+    }
+    assert account("limits", organization) == changed
+    assert limits_of(organization) == (600, 1_000_000, 5)
+
+
+@pytest.mark.parametrize("number", ["-1", "3000000000"])
+def test_what_is_no_limit_is_refused(number: str) -> None:
+    organization = create()["organization"]
+
+    with pytest.raises(CommandError, match="rpm"):
+        account("limits", organization, f"--rpm={number}")
+    with pytest.raises(CommandError, match="rpm"):
+        account("create", "Other", "--email", "o@acme.example", f"--rpm={number}")

@@ -9,6 +9,8 @@ from django.db import connection
 from billing import api
 from billing import audit as checks
 from billing.types import Outcome
+from ccapi.core import metrics
+from ccapi.core.alerts import Kind
 from ccapi.core.ids import parse_generation_id
 from tests.billing.money import Bank, broken, price, rows, running
 from tests.billing.test_ledger import serve
@@ -36,6 +38,7 @@ BREAKS = {
     "I-MONO": "UPDATE wallet SET version = 0",
     "I-TENANT": "UPDATE usage_event SET organization_id = organization_id + 1",
     "I-NOFREE": "UPDATE usage_event SET charge_nano = 0, cost_nano = 0, output_cost_nano = 0",
+    "I-ROLLUP": "UPDATE usage_rollup SET cost_nano = cost_nano + 1",
     "I-APPEND": "ALTER TABLE usage_event_default DISABLE TRIGGER append_only_table",
     "I-PARTITION": "DROP TABLE settlement_default",
     "I-PRICE": "UPDATE usage_event SET output = output + 1, output_tokens = output_tokens + 1",
@@ -117,6 +120,7 @@ def test_prices_that_are_not_the_catalogs_are_reported(used: Bank) -> None:
 
 def test_the_command_prints_each_verdict_and_fails_where_one_is_broken(used: Bank) -> None:
     sound, unsound = StringIO(), StringIO()
+    alerts = metrics.ALERTS.value((Kind.AUDIT_BROKEN.value,))
 
     call_command("audit", stdout=sound)
     as_superuser(BREAKS["I-POSTED"])
@@ -128,4 +132,8 @@ def test_the_command_prints_each_verdict_and_fails_where_one_is_broken(used: Ban
     assert lines[-1] == f"All {len(BREAKS)} invariants hold."
     assert left.value.code == 1
     assert "I-POSTED BROKEN 1" in unsound.getvalue()
-    assert unsound.getvalue().splitlines()[-1] == "1 of 16 invariants are broken: I-POSTED."
+    assert metrics.ALERTS.value((Kind.AUDIT_BROKEN.value,)) == alerts + 1
+    assert (
+        unsound.getvalue().splitlines()[-1]
+        == f"1 of {len(BREAKS)} invariants are broken: I-POSTED."
+    )

@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from billing import api, ledger, records, spool
+from billing import api, ledger, spool
 from billing.types import Attempt, Hold, Outcome, UsageSource
 from ccapi.core import postgres
 from ccapi.core.errors import BillingUnavailable
 from ccapi.core.usage import Usage
-from tests.billing.money import Bank, away, broken, leave, open_bank, rows, running
+from tests.billing.money import LOCK, Bank, broken, open_bank, rows, running
 
 OUTCOME = "SELECT outcome, charge_nano, captured_nano, overage_nano, without_hold FROM settlement"
 JOURNAL = """
@@ -281,119 +281,6 @@ def test_a_line_that_cannot_be_settled_at_all_is_set_aside_on_disk(
     assert bank.balance().held == 2000  # the sweeper frees it
 
 
-def test_settlements_wait_on_disk_while_postgresql_is_away(bank: Bank, spool_dir: Path) -> None:
-    bank.credit(1_000_000)
-
-    async def outage() -> tuple[int, float]:
-        holds = [await api.admit(bank.wants(1)) for _ in range(20)]
-        with away():
-            for hold in holds:
-                api.settle(bank.used(hold, 1))
-            with pytest.raises(BillingUnavailable):
-                await api.admit(bank.wants(1))
-            await asyncio.sleep(0.5)
-            lines = lines_in(spool_dir)
-        began = time.monotonic()
-        assert await api.drain(10)
-        return lines, time.monotonic() - began
-
-    lines, took_s = running(outage)
-
-    assert lines == 21  # with the header
-    assert took_s < 5
-    assert list(spool_dir.iterdir()) == []
-    assert bank.balance().posted == 1_000_000 - 20 * 2000
-
-
-def lines_in(folder: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in folder.glob("*.jsonl"))
-
-
-def leave_on_disk(bank: Bank, count: int) -> list[Hold]:
-    """A process that ends while PostgreSQL is away."""
-
-    async def dying() -> list[Hold]:
-        holds = [await api.admit(bank.wants(1)) for _ in range(count)]
-        with away():
-            for hold in holds:
-                api.settle(bank.used(hold, 1))
-            assert not await api.drain(0.3)
-        return holds
-
-    leave()
-    return asyncio.run(dying())
-
-
-def test_what_a_dead_process_left_on_disk_is_settled_once(bank: Bank, spool_dir: Path) -> None:
-    bank.credit(1_000_000)
-    leave_on_disk(bank, 7)
-    (left,) = spool_dir.glob("*.jsonl")
-    kept = left.read_bytes()
-
-    assert running(lambda: ledger.current().replay()) == 7
-    assert list(spool_dir.iterdir()) == []
-    left.write_bytes(kept)  # as if it had died between settling and removing
-    assert running(lambda: ledger.current().replay()) == 7
-
-    assert (bank.balance().posted, bank.balance().held) == (1_000_000 - 7 * 2000, 0)
-    assert len(rows(OUTCOME)) == 7
-
-
-def test_a_torn_last_line_loses_only_itself(bank: Bank, spool_dir: Path) -> None:
-    bank.credit(1_000_000)
-    leave_on_disk(bank, 3)
-    (left,) = spool_dir.glob("*.jsonl")
-    left.write_bytes(left.read_bytes()[:-30])
-
-    assert running(lambda: ledger.current().replay()) == 2
-    assert bank.balance().posted == 996_000
-
-
-def test_another_databases_spool_is_not_touched(bank: Bank, spool_dir: Path) -> None:
-    spool_dir.mkdir()
-    line = records.encode(bank.used(bank.hold(1), 1))
-    foreign = spool_dir / "1-abc.jsonl"
-    foreign.write_bytes(b'{"database":"123/elsewhere"}\n' + line + b"\n")
-
-    assert running(lambda: ledger.current().replay()) == 0
-    assert foreign.exists()
-    assert rows(OUTCOME) == []
-
-
-def test_a_living_process_keeps_its_spool(bank: Bank, spool_dir: Path) -> None:
-    bank.credit(1_000_000)
-    writer = spool.Spool(spool_dir)
-    database = running(_identity)
-    writer.append([records.encode(bank.used(bank.hold(1), 1))], database=database)
-
-    assert running(lambda: ledger.current().replay()) == 0
-
-    writer.clear()
-    assert list(spool_dir.iterdir()) == []
-
-
-async def _identity() -> str:
-    await ledger.current().identify()
-    return ledger.current().database
-
-
-def test_a_loop_that_ends_leaves_what_is_queued_on_disk(bank: Bank, spool_dir: Path) -> None:
-    bank.credit(1_000_000)
-
-    async def cut_off() -> None:
-        hold = await api.admit(bank.wants(1))
-        api.settle(bank.used(hold, 1))
-        await asyncio.sleep(0)  # the batch is under way
-
-    asyncio.run(cut_off())
-    assert [file for file in spool_dir.iterdir() if file.stat().st_size], "nothing was written"
-    assert running(lambda: ledger.current().replay()) == 1
-
-    # Whether the batch under way had reached PostgreSQL or not: settled once, and off the disk.
-    assert bank.balance().posted == 998_000
-    assert not [file for file in spool_dir.iterdir() if file.stat().st_size]
-
-
 def test_nothing_is_admitted_while_too_much_is_unsettled(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,7 +303,7 @@ def test_one_locked_wallet_keeps_only_its_own_settlements_waiting(bank: Bank) ->
     other = open_bank("Other")
     bank.credit(1_000_000)
     other.credit(1_000_000)
-    lock = "SELECT pg_sleep(1.6) FROM wallet WHERE organization_id = %s FOR UPDATE"
+    lock = LOCK.format(seconds=1.6)
 
     async def locked() -> int:
         holds = [await api.admit(bank.wants(1)), await api.admit(other.wants(1))]

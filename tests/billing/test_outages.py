@@ -123,6 +123,25 @@ def test_a_restart_in_the_middle_loses_no_settlement(
     assert broken() == {}
 
 
+def test_what_is_settled_survives_a_crash_in_the_same_moment(bank: Bank, server: Server) -> None:
+    # Nobody but the ledger makes PostgreSQL write to its disk.
+    rows("ALTER SYSTEM SET wal_writer_delay = '10s'")
+    rows("SELECT pg_reload_conf()")
+
+    async def settle() -> None:
+        for _ in range(20):
+            api.settle(bank.used(await api.admit(bank.wants(2)), 1))
+            assert await api.drain(5)
+        await asyncio.to_thread(server.stop, signal.SIGQUIT)
+        await asyncio.to_thread(server.start)
+
+    running(settle)
+
+    assert rows("SELECT count(*), sum(captured_nano) FROM settlement") == [(20, 40_000)]
+    assert (bank.balance().posted, bank.balance().held) == (CREDIT - 40_000, 0)
+    assert broken() == {}
+
+
 def test_a_server_that_hangs_is_told_within_seconds_and_forgiven(
     bank: Bank, server: Server
 ) -> None:

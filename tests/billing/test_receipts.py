@@ -89,6 +89,7 @@ def test_a_receipt_explains_every_cent(bank: Bank) -> None:
         "endpoint": "chat",
         "stream": True,
         "status": "ok",
+        "outcome": "captured",
         "http_status": 200,
         "error_code": None,
         "finish_reason": "stop",
