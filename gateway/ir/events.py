@@ -103,9 +103,12 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageReported(msgspec.Struct, frozen=True, kw_only=True):
-    """Usage so far, cumulative: the last one counts, they are never added up."""
+    """Usage so far, cumulative: the last one counts, they are never added up.
 
-    usage: Usage
+    None: what the provider told is no usage, and what it told before is out of date.
+    """
+
+    usage: Usage | None
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):

@@ -191,6 +191,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     models: tuple[str, ...] = ()  # the failover list; `model` comes first where both are given
     stream: bool = False
+    array: bool = False  # a stream is wanted as one JSON array (Gemini's without `alt=sse`)
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -209,4 +210,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: ReasoningConfig | None = None
     user: str = ""
     include_usage: bool = False  # OpenAI's stream_options.include_usage
+    # Parameters that mean something only to providers of the request's own protocol, and without
+    # which the answer would be another one (what such a provider keeps for the client).
+    bound: tuple[str, ...] = ()
     extras: Extras = {}

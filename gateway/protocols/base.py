@@ -22,6 +22,7 @@ from gateway.ir.request import Raw, Request
 from gateway.ir.response import Costs, Response
 
 __all__ = [
+    "END_OF_BODY",
     "Body",
     "Codec",
     "DirectStream",
@@ -64,6 +65,11 @@ class Frame(msgspec.Struct, frozen=True):
     event: str = ""  # the `event:` line
 
 
+# What a decoder is fed when the upstream's body has ended properly: for protocols without an end
+# marker (Gemini's) that is what completes an answer; for all others it means nothing.
+END_OF_BODY = Frame(raw=b"", data=b"")
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """The candidate that a request is prepared for."""
 
@@ -87,7 +93,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What the client is told about who answered.
 
     `stamp`: on the direct path, whether `model` and `provider` replace (are added to) what the
-    upstream said (CCAPI's own OpenAI routes), or its own words stand.
+    upstream said (CCAPI's own OpenAI routes), or its own words stand. `request` is what the client
+    asked, for protocols whose answers repeat it.
     """
 
     id: str  # an id to use where the upstream gave none
@@ -95,6 +102,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     created: int  # epoch seconds
     stamp: bool = True
+    request: Request | None = None
 
 
 class GarbledStream(ValueError):
@@ -105,7 +113,10 @@ class StreamDecoder(Protocol):
     """Frames of one upstream stream → events. Keeps state; one per attempt."""
 
     def decode(self, frame: Frame) -> tuple[Event, ...]:
-        """Events of one frame; () for pings and comments. Raises: GarbledStream."""
+        """Events of one frame; () for pings and comments. Raises: GarbledStream.
+
+        The last frame of a body that ended properly is END_OF_BODY.
+        """
 
 
 class StreamEncoder(Protocol):

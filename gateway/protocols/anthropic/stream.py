@@ -118,12 +118,13 @@ class Decoder:
         usage = None if wire.absent(message.usage) else self._count(message.usage)
         return (Started(id=message.id, model=message.model, usage=usage),)
 
-    def _count(self, raw: Raw) -> Usage:
+    def _count(self, raw: Raw) -> Usage | None:
+        """None for what is no usage: an answer is not worse for it, it is counted."""
         try:
             self._usage = merge(self._usage, raw)
-            return decode_usage(self._usage)
-        except (ValueError, OverflowError) as error:
-            raise GarbledStream(f"The usage is malformed: {error}") from error
+        except ValueError:  # no object
+            return None
+        return decode_usage(self._usage)
 
     def _block_start(self, event: wire.StreamEvent) -> tuple[Event, ...]:
         if event.index in self._open:

@@ -34,9 +34,15 @@ def merge(earlier: Raw, later: Raw) -> Raw:
     return Raw(wire.encode(fields))
 
 
-def decode_usage(raw: Raw) -> Usage:
-    """Raises: ValueError (msgspec's errors are that too) for what is no usage."""
-    told = wire.decode_usage(raw)
+def decode_usage(raw: Raw) -> Usage | None:
+    """None where it holds what is no count (then the answer is counted)."""
+    try:
+        return _normalised(wire.decode_usage(raw), raw)
+    except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
+        return None
+
+
+def _normalised(told: wire.WireUsage, raw: Raw) -> Usage:
     cache_write, cache_write_1h = _written(told)
     total = count(told.output_tokens)
     details, tools = told.output_tokens_details, told.server_tool_use

@@ -213,6 +213,10 @@ def encode_request(request: Request, target: Target) -> Encoded:
     body.update((name, value) for name, value in plain.items() if value is not None)
     if request.top_k is not None and "top_k" not in kept:
         dropped.add("top_k")
+    for protocol, others in request.extras.items():
+        if protocol != NAME:
+            for name in others:
+                dropped.add(name)
     body.update((name, value) for name, value in kept.items() if name not in LIMIT_FIELDS)
     if target.stream:
         body["stream_options"] = with_usage(kept.get("stream_options"))
@@ -273,6 +277,8 @@ def _effort(
         return None
     if not config.enabled:
         # No word of OpenAI's forbids thinking to every model: "none" is a 400 for most.
+        if "reasoning" in target.capabilities:
+            dropped.add("reasoning")
         return None
     if "reasoning" not in target.capabilities or config.budget_tokens is None:
         dropped.add("reasoning")

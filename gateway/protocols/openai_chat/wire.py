@@ -174,7 +174,6 @@ decode_details = msgspec.json.Decoder(list[ReasoningDetail]).decode
 decode_usage = msgspec.json.Decoder(Usage).decode
 decode_logprobs = msgspec.json.Decoder(Logprobs).decode
 decode_choices = msgspec.json.Decoder(ChoicesOnly).decode
-decode_any = msgspec.json.Decoder().decode
 
 
 def arguments_text(arguments: str | dict[str, Any] | None) -> str:

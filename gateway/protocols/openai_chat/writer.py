@@ -31,6 +31,7 @@ from gateway.protocols.openai_chat import errors, reasoning, wire
 from gateway.protocols.openai_chat.messages_in import NAME
 from gateway.protocols.openai_chat.stops import encode_stop
 from gateway.protocols.openai_chat.usage import encode_usage
+from gateway.protocols.shared.raws import one_line
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 DONE_FRAME = b"data: [DONE]\n\n"
@@ -181,15 +182,15 @@ class StreamEncoder:
 def _own(event: OtherBlock | CitationDelta) -> bytes:
     """What only this protocol knows, as its upstream wrote it."""
     if isinstance(event, CitationDelta):
-        return b'"annotations":[' + bytes(event.raw) + b"]"
+        return b'"annotations":[' + one_line(bytes(event.raw)) + b"]"
     match event.kind:
         case "tool_call":
-            return b'"tool_calls":[' + bytes(event.raw) + b"]"
+            return b'"tool_calls":[' + one_line(bytes(event.raw)) + b"]"
         case "reasoning_details":
-            return b'"reasoning_details":' + bytes(event.raw)
+            return b'"reasoning_details":' + one_line(bytes(event.raw))
         case _:
             return b""
 
 
 def _tail(logprobs: wire.Raw) -> bytes:
-    return b'},"logprobs":' + bytes(logprobs) + b',"finish_reason":null}]}\n\n'
+    return b'},"logprobs":' + one_line(bytes(logprobs)) + b',"finish_reason":null}]}\n\n'

@@ -49,20 +49,23 @@ def flag(fields: Object, name: str, *, within: str = "") -> bool | None:
     return _read(fields, name, within, _decode_flag)
 
 
-def integer(fields: Object, name: str, *, minimum: int | None = None) -> int | None:
+def integer(
+    fields: Object, name: str, *, minimum: int | None = None, within: str = ""
+) -> int | None:
     """A whole number; `1.0` is 1."""
-    value = _read(fields, name, "", _decode_integer)
+    value = _read(fields, name, within, _decode_integer)
     if value is None:
         return None
+    path = within + name
     if value != value // 1 or abs(value) > INTEGER_MAX:
-        raise InvalidParameter(f"'{name}' must be a whole number, not {value!r}.", param=name)
+        raise InvalidParameter(f"'{path}' must be a whole number, not {value!r}.", param=path)
     if minimum is not None and value < minimum:
-        raise InvalidParameter(f"'{name}' must be at least {minimum}, not {value!r}.", param=name)
+        raise InvalidParameter(f"'{path}' must be at least {minimum}, not {value!r}.", param=path)
     return int(value)
 
 
-def texts(fields: Object, name: str) -> list[str] | None:
-    return _read(fields, name, "", _decode_texts)
+def texts(fields: Object, name: str, *, within: str = "") -> list[str] | None:
+    return _read(fields, name, within, _decode_texts)
 
 
 def table(fields: Object, name: str, *, within: str = "") -> raws.Object | None:

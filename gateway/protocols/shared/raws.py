@@ -25,3 +25,10 @@ def is_set(value: Raw) -> bool:
 def first(value: Raw) -> bytes:
     """The first byte of raw JSON: says whether it is text, an array, or an object."""
     return bytes(memoryview(value)[:1])
+
+
+def one_line(data: bytes) -> bytes:
+    """JSON without line ends, which would end a line of NDJSON or a field of an event."""
+    if b"\n" in data or b"\r" in data:
+        return msgspec.json.format(data, indent=-1)
+    return data

@@ -26,7 +26,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if seconds is None:
         try:
             at = parsedate_to_datetime(text.strip())
-        except ValueError:
+        except (ValueError, OverflowError):  # a year of twenty digits, for one
             return None
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         seconds = (at - datetime.now(UTC)).total_seconds()

@@ -259,9 +259,6 @@ DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delt
         [START, {"type": "content_block_start", "index": 0, "content_block": {"type": 1}}],
         [START, BLOCK, {"type": "content_block_delta", "index": 0}],
         [{"type": "message_start"}],
-        [{"type": "message_start", "message": {"usage": {"input_tokens": -1}}}],
-        [START, {"type": "message_delta", "usage": {"output_tokens": "many"}}],
-        [START, {"type": "message_delta", "usage": {"output_tokens": 1.5}}],
         [START, b'{"type":"content_block_del'],
         [START, b"<html>"],
         [START, b"[1]"],
@@ -275,6 +272,17 @@ def test_frames_out_of_order_or_garbled_are_told_as_such(given_frames: list[Any]
 
     with pytest.raises(GarbledStream):
         decoder.decode(frame(given_frames[-1]))
+
+
+@pytest.mark.parametrize("tokens", [-1, 1.5, 10**12, "many", None])
+def test_absurd_usage_takes_back_what_was_told_before(tokens: object) -> None:
+    decoder = CODEC.stream_decoder()
+    decoder.decode(frame(START))
+
+    usage = {"output_tokens": tokens} if tokens is not None else []
+    happened = decoder.decode(frame({"type": "message_delta", "usage": usage}))
+
+    assert happened == (UsageReported(usage=None),)
 
 
 def test_an_error_object_without_a_type_is_a_failure() -> None:

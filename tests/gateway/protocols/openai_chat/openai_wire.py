@@ -92,7 +92,7 @@ def decoded(of: Iterable[Frame]) -> list[tuple[Frame, tuple[Event, ...]]]:
 
 
 def usage_of(events: Sequence[Event]) -> Usage:
-    told = [event.usage for event in events if isinstance(event, UsageReported)]
+    told = [event.usage for event in events if isinstance(event, UsageReported) and event.usage]
     return told[-1] if told else Usage()
 
 
