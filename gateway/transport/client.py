@@ -1,118 +1,63 @@
-"""The upstream client: one aiohttp session an event loop, with nothing ambient.
+"""The upstream client: one POST and its answer, over kept connections, with nothing ambient.
 
 No redirects, no cookies, no proxies from the environment, identity encoding, no limit of
 connections (the walk's own limits decide). Deadlines are the caller's (`gateway.attempt`); only
-connecting has its limit here. A POST that meets a reset before any byte of the answer is sent once
-more: it is nearly always a kept-alive connection that the other side had just closed.
+connecting has its limit here. A request that finds a kept connection closed is sent once more, on a
+new one.
+
+This is our own in place of aiohttp's client, which took 0.08 ms of CPU for a request of 1 KB at 32
+connections where this takes 0.02; the whole walk fell from 0.46 to 0.36 ms with it, and a streamed
+event from 65 to 59 µs. `answer`, `connection`, `dial` and `pool` are its parts; this is their face.
 """
 
-import ssl
-from collections.abc import Callable, Mapping
-
-import aiohttp
-from yarl import URL
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from ccapi.core.loops import PerLoop
-from gateway.protocols.base import FailureKind, UpstreamFailure
+from gateway.transport.answer import ANSWER_BYTES_MAX, Upstream
+from gateway.transport.connection import Stale
+from gateway.transport.dial import Origin
+from gateway.transport.failures import AttemptFailed, broken, failed
+from gateway.transport.pool import Pool
 
-ANSWER_BYTES_MAX = 64 * 1024 * 1024
+__all__ = [
+    "ANSWER_BYTES_MAX",
+    "ERROR_BYTES_MAX",
+    "AttemptFailed",
+    "Upstream",
+    "broken",
+    "close",
+    "failed",
+    "post",
+]
+
 ERROR_BYTES_MAX = 256 * 1024
 
-
-class AttemptFailed(Exception):
-    """One attempt failed before it gave any content: what happened, in our terms."""
-
-    def __init__(
-        self,
-        failure: UpstreamFailure,
-        *,
-        error_code: str = "",
-        body: bytes = b"",
-        content_type: str = "",
-        is_direct: bool = False,
-    ) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.error_code = error_code
-        self.body = body  # the provider's own error body, where there was one
-        self.content_type = content_type
-        self.is_direct = is_direct  # whether the client speaks the provider's protocol
-
-
-class Upstream:
-    """An answer that has begun: status, headers, and a body to be read by pieces."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.content_type = response.headers.get("content-type", "")
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Header names in lower case."""
-        return {name.lower(): value for name, value in self._response.headers.items()}
-
-    @property
-    def request_id(self) -> str:
-        headers = self._response.headers
-        return headers.get("x-request-id") or headers.get("request-id") or ""
-
-    async def read(self) -> bytes:
-        """Whatever has come, at least one byte; b"" at a proper end.
-
-        Raises: AttemptFailed where the connection broke.
-        """
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            raise broken(error) from error
-
-    async def read_all(
-        self, limit: int = ANSWER_BYTES_MAX, *, progress: Callable[[], None] | None = None
-    ) -> bytes:
-        """The whole body; `progress` is called before each read.
-
-        Raises: AttemptFailed where it is cut short or longer than `limit` bytes.
-        """
-        pieces: list[bytes] = []
-        size = 0
-        while True:
-            if progress is not None:
-                progress()
-            piece = await self.read()
-            if not piece:
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            size += len(piece)
-            if size > limit:
-                raise failed("server", f"The answer is longer than {limit} bytes.")
-            pieces.append(piece)
-
-    def close(self) -> None:
-        """Hang up, unless the body was read to its end: then its connection is back in the pool."""
-        self._response.close()
+# What frames a request is ours alone to say.
+OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TARGET = re.compile(r"/[!-~]*")
 
 
-def failed(kind: FailureKind, message: str, *, status: int = 0, code: str = "") -> AttemptFailed:
-    return AttemptFailed(
-        UpstreamFailure(kind=kind, status=status, message=message), error_code=code
-    )
-
-
-def broken(error: Exception) -> AttemptFailed:
-    """A network error as a failed attempt. The text names the kind of fault, never an address."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        text = "its name could not be resolved"
-    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        text = "its TLS handshake failed"
-    elif isinstance(error, aiohttp.ConnectionTimeoutError):
-        return failed("timeout", "The provider did not accept a connection in time.")
-    elif isinstance(error, aiohttp.ClientConnectorError):
-        text = "it refused the connection"
-    else:
-        text = "the connection broke"
-    return failed(
-        "server", f"The provider could not be reached: {text}.", code="upstream_unreachable"
-    )
+class Target(NamedTuple):
+    origin: Origin
+    start: str  # of the request's head: what is the same for every request to this address
 
 
 async def post(url: str, body: bytes, headers: dict[str, str], *, connect_s: float) -> Upstream:
@@ -120,45 +65,74 @@ async def post(url: str, body: bytes, headers: dict[str, str], *, connect_s: flo
 
     Raises: AttemptFailed where no answer came.
     """
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
-    target = URL(url, encoded=True)
-    for last in (False, True):
+    try:
+        target = target_of(url)
+        head = head_of(target, headers, len(body))
+    except ValueError as error:
+        raise failed("server", "The provider's address or headers cannot be sent.") from error
+    pool = _pools.get()
+    connection = pool.take(target.origin)
+    if connection is not None:
         try:
-            response = await session().post(
-                target, data=body, headers=headers, timeout=timeout, allow_redirects=False
-            )
-            return Upstream(response)
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError) as error:
-            if last:
-                raise broken(error) from error
-        except aiohttp.ClientOSError as error:
-            if last or isinstance(error, aiohttp.ClientConnectorError):
-                raise broken(error) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise broken(error) from error
-    raise AssertionError("unreachable")
+            return await connection.ask(head, body)
+        except Stale:
+            pass  # once more, and not on another kept one: they may all be closed
+    connection = await pool.connect(target.origin, within_s=connect_s)
+    try:
+        return await connection.ask(head, body)
+    except Stale as error:
+        raise broken() from error
 
 
-def session() -> aiohttp.ClientSession:
-    """The session of the running event loop, made on first use."""
-    return _sessions.get()
-
-
-def _open_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=15),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=False,
-        headers={"user-agent": "ccapi/1", "accept-encoding": "identity"},
+@lru_cache(maxsize=1024)
+def target_of(url: str) -> Target:
+    """Where a URL leads. Raises: ValueError for what no request can be sent to."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError("no http(s) address")
+    host = parts.hostname
+    if not host.isascii():
+        host = host.encode("idna").decode("ascii")
+    secure = parts.scheme == "https"
+    usual = 443 if secure else 80
+    port = parts.port or usual
+    path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+    name = f"[{host}]" if ":" in host else host
+    if port != usual:
+        name = f"{name}:{port}"
+    if not _TARGET.fullmatch(path) or not _TARGET.fullmatch("/" + name):
+        raise ValueError("not encoded")
+    return Target(
+        Origin(secure, host, port),
+        f"POST {path} HTTP/1.1\r\nhost: {name}\r\naccept-encoding: identity\r\n",
     )
 
 
-_sessions = PerLoop(_open_session)
+def head_of(target: Target, headers: dict[str, str], body_bytes: int) -> bytes:
+    """The head of a request. Raises: ValueError for what HTTP does not allow in one."""
+    if _CONTROL.search("\t".join(headers.values())):
+        raise ValueError("a header's value has control characters")
+    lines = "".join([f"{_name(name)}: {value}\r\n" for name, value in headers.items()])
+    if "user-agent: " not in lines:
+        lines += "user-agent: ccapi/1\r\n"
+    head = f"{target.start}{lines}content-length: {body_bytes}\r\n\r\n"
+    return head.encode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _name(name: str) -> str:
+    """A header's name in lower case. Raises: ValueError."""
+    lower = name.lower()
+    if lower in OURS or not _NAME.fullmatch(lower):
+        raise ValueError("a header's name is not allowed")
+    return lower
+
+
+_pools = PerLoop(Pool)
 
 
 async def close() -> None:
-    """Close the running loop's session, at shutdown."""
-    existing = _sessions.pop()
-    if existing is not None:
-        await existing.close()
+    """Close the running loop's connections, at shutdown."""
+    pool = _pools.pop()
+    if pool is not None:
+        pool.close()
