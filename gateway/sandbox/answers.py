@@ -5,7 +5,6 @@ dialects).
 """
 
 import base64
-import binascii
 import itertools
 import json
 import re
@@ -90,7 +89,7 @@ def described(media_type: str, data: str) -> str:
     """
     try:
         size = len(base64.b64decode(data, validate=True))
-    except binascii.Error as error:
+    except ValueError as error:  # binascii's own among them
         raise Refused(Failure(kind="invalid", message=f"Invalid base64 data: {error}")) from error
     return f"[{media_type}, {size} bytes]"
 

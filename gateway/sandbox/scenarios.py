@@ -1,7 +1,7 @@
 """The table of sandbox models: their names, what each does, what a number after the name means.
 
-This page is for customers: `markdown_table` prints it. How a scenario is carried out is not known
-here.
+This page is for customers: `markdown_table` prints it, with what the gateway makes of each. How a
+scenario is carried out is not known here.
 """
 
 from typing import Literal
@@ -16,6 +16,7 @@ ScenarioName = Literal[
     "priced",
     "reasoning",
     "server-error",
+    "invalid-request",
     "rate-limited",
     "overloaded",
     "invalid-key",
@@ -75,6 +76,11 @@ SCENARIOS: dict[str, Scenario] = {
             "like `echo`. A thinking block that comes back with another seal is refused (400).",
         ),
         Scenario("server-error", "Fails with 500.", number="the status, 500 to 599"),
+        Scenario(
+            "invalid-request",
+            "Fails with 400, as for a parameter that is not understood.",
+            number="the status, 400 to 499",
+        ),
         Scenario(
             "rate-limited",
             "Fails with 429 and `Retry-After`.",
@@ -152,6 +158,34 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+# What comes of it through the gateway where no other model is asked: not streamed, and streamed; an
+# "event" is an error event in a stream that had begun. Not listed: 200.
+TOLD: dict[str, tuple[str, str]] = {
+    "server-error": ("502 upstream_error", "502 upstream_error"),
+    "invalid-request": ("400", "400"),
+    "rate-limited": ("429 upstream_rate_limited", "429 upstream_rate_limited"),
+    "overloaded": ("503 upstream_overloaded", "503 upstream_overloaded"),
+    "invalid-key": ("502 provider_misconfigured", "502 provider_misconfigured"),
+    "no-credit": ("502 provider_misconfigured", "502 provider_misconfigured"),
+    "not-found": ("404 model_not_found", "404 model_not_found"),
+    "context-length": ("400 context_length_exceeded", "400 context_length_exceeded"),
+    "content-filter": ("400 content_filter", "400 content_filter"),
+    "slow-first-byte": ("200", "504 upstream_timeout"),
+    "stall": ("504 upstream_timeout", "event upstream_timeout"),
+    "cut-midstream": ("502 upstream_error", "event upstream_error"),
+    "no-end-marker": ("200", "event upstream_error"),
+    "error-midstream": ("502 upstream_error", "event upstream_error"),
+    "garbled": ("502 upstream_error", "event upstream_error"),
+    "empty": ("502 upstream_error", "502 upstream_error"),
+    "endless": ("504 upstream_timeout", "200"),
+}
+
+
+def told(name: str) -> tuple[str, str]:
+    """Status and code through the gateway: not streamed, and streamed."""
+    return TOLD.get(name, ("200", "200"))
+
+
 def choose(model: str) -> Chosen | None:
     """The scenario that a model name asks for; None where there is no such model."""
     name, colon, number = model.partition(":")
@@ -175,9 +209,12 @@ def _number(text: str) -> float | None:
 
 def markdown_table() -> str:
     """All scenarios, one a line, for a page of documentation."""
-    head = "| model | streamed | not streamed | `:NUMBER` |\n|---|---|---|---|\n"
-    rows = (
-        f"| `{row.name}` | {row.stream} | {row.json or 'the same'} | {row.number or 'none'} |\n"
-        for row in SCENARIOS.values()
-    )
-    return head + "".join(rows)
+    head = "| model | streamed | not streamed | `:NUMBER` | you get (streamed) |\n"
+    return head + "|---|---|---|---|---|\n" + "".join(map(_line, SCENARIOS.values()))
+
+
+def _line(row: Scenario) -> str:
+    whole, streamed = told(row.name)
+    get = whole if whole == streamed else f"{whole} ({streamed})"
+    cells = (f"`{row.name}`", row.stream, row.json or "the same", row.number or "none", get)
+    return f"| {' | '.join(cells)} |\n"

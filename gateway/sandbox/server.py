@@ -1,4 +1,4 @@
-"""The sandbox's ASGI application: two routes of two vendors, and /healthz.
+"""The sandbox's ASGI application: routes of two vendors, and /healthz.
 
 Keeps no state, needs no key, stores nothing. What is said is decided in `answers`, how in the
 dialects, and what goes wrong on the way in `delivery`; here the bytes are moved.
@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, TypeAlias
 
+from gateway.sandbox import vectors
 from gateway.sandbox.answers import Ask, compose
 from gateway.sandbox.anthropic import Anthropic
 from gateway.sandbox.delivery import Cut, Pause, Step, body_steps, pause_before, stream_steps
@@ -67,6 +68,10 @@ class Exchange:
             self.path, _ANTHROPIC if "anthropic-version" in self.headers else _OPENAI
         )
         try:
+            if self.method == "POST" and self.path in vectors.PATHS:
+                body = vectors.answer(await self._body())
+                await self._whole(200, body, media_type=b"application/json")
+                return
             self._check_route()
             ask = dialect.parse(await self._body(), self.headers)
             chosen = chosen_for(ask)
@@ -173,6 +178,7 @@ class Exchange:
 
 _REFUSING: dict[str, Kind] = {
     "server-error": "server",
+    "invalid-request": "invalid",
     "overloaded": "overloaded",
     "invalid-key": "invalid_key",
     "no-credit": "no_credit",

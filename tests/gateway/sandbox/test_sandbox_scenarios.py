@@ -1,11 +1,13 @@
 """The table of scenarios and the rule of counting, without a server."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sandbox.answers import Ask, Call, compose
-from gateway.sandbox.scenarios import SCENARIOS, Chosen, choose, markdown_table
+from gateway.sandbox.scenarios import SCENARIOS, TOLD, Chosen, choose, markdown_table
 from gateway.sandbox.tokens import count, split
 
 
@@ -36,7 +38,14 @@ def test_the_printed_table_has_one_line_for_each_scenario() -> None:
     rows = markdown_table().splitlines()[2:]
 
     assert [row.split("`")[1] for row in rows] == list(SCENARIOS)
-    assert {row.count("|") for row in rows} == {5}
+    assert {row.count("|") for row in rows} == {6}
+
+
+def test_the_customers_page_has_the_table_as_it_is() -> None:
+    page = Path(__file__).parents[3] / "docs" / "sandbox.md"
+
+    assert markdown_table() in page.read_text(encoding="utf-8")
+    assert TOLD.keys() <= SCENARIOS.keys()
 
 
 def ask(text: str, **fields: object) -> Ask:
