@@ -7,26 +7,26 @@ provider's dialect reaches the next. What fails here before any content raises `
 
 import asyncio
 
+import msgspec
+from django.conf import settings
+
 from catalog.types import Timeouts
-from gateway import quirks
+from ccapi.core import clock
+from ccapi.core.errors import UnsupportedParameter, UpstreamRateLimited, UpstreamUnreachable
+from gateway import ports, quirks
 from gateway.exchange import Exchange
-from gateway.ir.events import Event, Failed
-from gateway.meter import Meter
-from gateway.protocols.base import (
-    DirectStream,
-    Encoded,
-    Frame,
-    GarbledStream,
-    StreamEncoder,
-    Target,
-    UpstreamFailure,
-)
+from gateway.protocols.base import Encoded, Target, UpstreamFailure
+from gateway.routing.blame import OWN_LIMIT
+from gateway.tool_compat.prompt import dialect_for, told_in_text
 from gateway.transport import auth, client
 from gateway.transport.client import ERROR_BYTES_MAX, AttemptFailed, Upstream, failed
-from gateway.transport.sse import SSEParser
 
 # The body of an error answer is there at once or not worth waiting for, in seconds.
 ERROR_BODY_S = 2.0
+# While a client takes its time, whether it still does is looked at so often, in seconds.
+LOOK_S = 0.1
+# The event loop's clock has milliseconds: a timer that is set for less would go off at once.
+GRAIN_S = 0.002
 
 
 class Deadlines:
@@ -35,14 +35,16 @@ class Deadlines:
     To the first content, between reads after it, and in all. A streamed answer gets less time for
     its first content while another candidate is left. A whole answer sends nothing until it is
     written, so the limit to the first byte is its limit for thinking and writing: the longer one,
-    whatever is left.
+    whatever is left. `within_s` is what is left of the time for all attempts.
     """
 
-    def __init__(self, timeouts: Timeouts, *, stream: bool, has_alternative: bool) -> None:
+    def __init__(
+        self, timeouts: Timeouts, *, stream: bool, has_alternative: bool, within_s: float
+    ) -> None:
         self._now = asyncio.get_running_loop().time
         now = self._now()
         self._idle = timeouts.idle
-        self._total = now + timeouts.total
+        self._total = now + min(timeouts.total, within_s)
         if not stream:
             first = timeouts.first_byte if has_alternative else timeouts.total
         elif has_alternative:
@@ -69,7 +71,8 @@ class Reader:
     at hand is overdue, and is set again if not. Time spent writing to a slow client does not count.
     """
 
-    def __init__(self, upstream: Upstream, deadlines: Deadlines) -> None:
+    def __init__(self, exchange: Exchange, upstream: Upstream, deadlines: Deadlines) -> None:
+        self._exchange = exchange
         self._upstream = upstream
         self._deadlines = deadlines
         self._loop = asyncio.get_running_loop()
@@ -84,6 +87,7 @@ class Reader:
     async def read(self) -> bytes:
         """Whatever has come; b"" at a proper end. Raises: AttemptFailed."""
         self._due = self._deadlines.next()
+        since = clock.monotonic()
         try:
             return await self._upstream.read()
         except asyncio.CancelledError:
@@ -93,11 +97,16 @@ class Reader:
             raise failed("timeout", "The provider stopped answering.") from None
         finally:
             self._due = None
+            if self._exchange.first_byte_ms is None:
+                self._exchange.waited(since)
 
     def _look(self) -> None:
+        now = self._loop.time()
         if self._due is None:
-            self._timer = self._loop.call_at(self._deadlines.next(), self._look)
-        elif self._loop.time() < self._due:
+            # A client that takes its time may outlast every limit: look again, but not at once.
+            again = max(self._deadlines.next(), now + LOOK_S)
+            self._timer = self._loop.call_at(again, self._look)
+        elif self._due - now > GRAIN_S:
             self._timer = self._loop.call_at(self._due, self._look)
         elif self._task is not None:
             self._expired = True
@@ -121,25 +130,36 @@ def prepare(exchange: Exchange) -> Encoded:
     )
     if exchange.is_direct:
         encoded = candidate.codec.direct_request(exchange.body, target)
+        return quirks.apply(candidate.offer.provider.name, encoded)
+    if exchange.request.bound and candidate.codec.name != exchange.codec.name:
+        name = exchange.request.bound[0]
+        raise UnsupportedParameter(
+            f"'{name}' refers to what a provider of another protocol keeps: this model's provider"
+            " does not know it. Send the whole conversation instead.",
+            param=name,
+        )
+    if candidate.compat:
+        told = told_in_text(exchange.asked, dialect_for(target.upstream_model))
+        encoded = candidate.codec.encode_request(told, target)
     else:
-        encoded = candidate.codec.encode_request(exchange.request, target)
+        encoded = candidate.codec.encode_request(exchange.asked, target)
     return quirks.apply(candidate.offer.provider.name, encoded)
 
 
-async def send(exchange: Exchange, encoded: Encoded, deadlines: Deadlines) -> Upstream:
+async def send(exchange: Exchange, encoded: Encoded, deadlines: Deadlines, *, key: str) -> Upstream:
     """The upstream's successful answer, as soon as its head is there; the caller closes it.
 
     Raises: AttemptFailed for an error answer, no answer, or none in time.
     """
     try:
         async with asyncio.timeout_at(deadlines.next()):
-            return await _send(exchange, encoded)
+            return await _send(exchange, encoded, key)
     except TimeoutError as error:
         raise failed("timeout", "The provider did not answer in time.") from error
 
 
 async def whole(
-    exchange: Exchange, encoded: Encoded, deadlines: Deadlines
+    exchange: Exchange, encoded: Encoded, deadlines: Deadlines, *, key: str
 ) -> tuple[Upstream, bytes]:
     """The upstream's whole answer: its head in the time to the first byte, its body without gaps.
 
@@ -147,38 +167,75 @@ async def whole(
     """
     try:
         async with asyncio.timeout_at(deadlines.next()) as scope:
-            upstream = await _send(exchange, encoded)
+            upstream = await _send(exchange, encoded, key)
             deadlines.content_came()
+            since = clock.monotonic()
             try:
                 body = await upstream.read_all(progress=lambda: scope.reschedule(deadlines.next()))
             finally:
+                exchange.waited(since)
                 upstream.close()
             return upstream, body
     except TimeoutError as error:
         raise failed("timeout", "The provider did not answer in time.") from error
 
 
-async def _send(exchange: Exchange, encoded: Encoded) -> Upstream:
+async def _send(exchange: Exchange, encoded: Encoded, key: str) -> Upstream:
     provider = exchange.candidate.offer.provider
     codec = exchange.candidate.codec
-    key = auth.next_key(provider)
+    if provider.limits:
+        await _grant(exchange)
     headers, query = auth.credentials(provider, codec.default_auth, key)
     headers["content-type"] = "application/json"
     headers["accept"] = "text/event-stream" if exchange.request.stream else "application/json"
     headers.update(encoded.headers)
-    if exchange.is_direct:
+    if codec.name == exchange.codec.name:
+        # Also where a group's rules changed the body: its fields may need what they say.
         headers.update(exchange.forwarded)
-    url = provider.base_url + encoded.path + ("?" + query if query else "")
-    upstream = await client.post(url, encoded.body, headers, connect_s=provider.timeouts.connect)
+    mark = "&" if "?" in encoded.path else "?"
+    url = provider.base_url + encoded.path + (mark + query if query else "")
+    if exchange.traced is not None and settings.CCAPI_TRACE_UPSTREAM:
+        headers["traceparent"] = exchange.traced.traceparent()
+    since = clock.monotonic()
+    try:
+        upstream = await client.post(
+            url, encoded.body, headers, connect_s=provider.timeouts.connect
+        )
+    except AttemptFailed as failure:
+        failure.answered = failure.error_code != UpstreamUnreachable.code
+        raise
+    finally:
+        exchange.waited(since)
     exchange.provider_request_id = upstream.request_id
     if upstream.status != 200:
         raise await _error_answer(exchange, upstream, key)
     return upstream
 
 
+async def _grant(exchange: Exchange) -> None:
+    """Take this attempt of what the provider grants us. Raises: AttemptFailed, as its own 429."""
+    provider = exchange.candidate.offer.provider
+    try:
+        exchange.granted = await ports.reserve_upstream(
+            provider, exchange.request_id, exchange.tokens_expected
+        )
+    except UpstreamRateLimited as error:
+        raise AttemptFailed(
+            UpstreamFailure(
+                kind="rate_limited",
+                status=error.status,
+                message=error.message,
+                code=OWN_LIMIT,
+                retry_after=error.retry_after,
+            )
+        ) from error
+
+
 async def _error_answer(exchange: Exchange, upstream: Upstream, key: str) -> AttemptFailed:
     """An error status with its body, understood by its codec, our key scrubbed from it."""
+    since = clock.monotonic()
     body = await error_body(upstream)
+    exchange.waited(since)
     upstream.close()
     if key:
         body = body.replace(key.encode(), b"[redacted]")
@@ -195,79 +252,16 @@ async def error_body(upstream: Upstream) -> bytes:
 
 
 def understood(exchange: Exchange, upstream: Upstream, body: bytes) -> AttemptFailed:
-    """An error body (of an error status.
-
-    Or inside a 200) as the provider's codec understands it.
-    """
-    failure = exchange.candidate.codec.decode_error(upstream.status, upstream.headers, body)
+    """An error body, of an error status or inside a 200, as the provider's codec reads it."""
+    decode_error = exchange.candidate.codec.decode_error
+    try:
+        failure = decode_error(upstream.status, upstream.headers, body)
+    except UnicodeDecodeError:  # Latin-1, for one
+        body = body.decode("utf-8", "replace").encode()
+        failure = decode_error(upstream.status, upstream.headers, body)
+    if failure.status == 200:
+        # An error that says no status of its own: nowhere may it be told or counted as a success.
+        failure = msgspec.structs.replace(failure, status=0)
     return AttemptFailed(
         failure, body=body, content_type=upstream.content_type, is_direct=exchange.is_direct
     )
-
-
-def reported(failed_event: Failed) -> AttemptFailed:
-    """An error that the provider reported inside its stream."""
-    return AttemptFailed(
-        UpstreamFailure(
-            kind=failed_event.kind, status=0, message=failed_event.message, code=failed_event.code
-        )
-    )
-
-
-class Relayed:
-    """The bytes of one upstream stream → the client's: frames, events, meter, and back.
-
-    Same protocol on both sides: the frames as they came. Different ones: the events, encoded anew.
-    """
-
-    def __init__(self, exchange: Exchange, meter: Meter) -> None:
-        codec, told = exchange.codec, exchange.told()
-        self._meter = meter
-        self._parser = SSEParser()
-        self._decode = exchange.candidate.codec.stream_decoder().decode
-        self._direct: DirectStream | None = None
-        writer: DirectStream | StreamEncoder
-        if exchange.is_direct:
-            writer = self._direct = codec.direct_stream(exchange.request, told)
-        else:
-            writer = self._encoder = codec.stream_encoder(exchange.request, told)
-        self.content_type = writer.content_type
-        self.end = writer.end
-        self.fail = writer.fail
-
-    def take(self, data: bytes) -> tuple[bytes, AttemptFailed | None]:
-        """The client's bytes of one read, and what was wrong with the rest of it, if anything.
-
-        Nothing is taken after the protocol's end marker or an error that the provider reported; the
-        frame of such an error is not passed on, since the client gets one of our making.
-        """
-        meter = self._meter
-        pieces: list[bytes] = []
-        try:
-            for frame in self._parser.feed(data):
-                events = self._decode(frame)
-                meter.observe(events)
-                if meter.failed is not None:
-                    return b"".join(pieces), reported(meter.failed)
-                pieces.append(self._written(frame, events))
-                if meter.completed:
-                    break
-        except GarbledStream as error:
-            return b"".join(pieces), garbled(error)
-        return b"".join(pieces), None
-
-    def _written(self, frame: Frame, events: tuple[Event, ...]) -> bytes:
-        if self._direct is not None:
-            return self._direct.forward(frame, events)
-        encode = self._encoder.encode
-        return b"".join([encode(event) for event in events])
-
-
-def garbled(error: GarbledStream) -> AttemptFailed:
-    """What is not of the provider's protocol.
-
-    The text may quote the answer, so it stays in the log.
-    """
-    reason = failed("server", "The provider sent something that is not of its protocol.")
-    reason.__cause__ = error
-    return reason

@@ -2,7 +2,8 @@
 
 It answers in its own `__call__`: Channels' dispatch loop costs 0.2 ms a request, and its HTTP
 consumer notices a vanished client only when its handler ends. A stream's walk runs in a task of its
-own, which outlives the client where the provider would bill the rest anyway.
+own, which outlives the client where the provider would bill the rest anyway. Which walks are ended
+early is `gateway.walks`.
 """
 
 import asyncio
@@ -11,19 +12,21 @@ from uuid import UUID
 
 import structlog
 from channels.consumer import AsyncConsumer
+from django.conf import settings
 
-from ccapi.core import clock, ids
-from ccapi.core.errors import GatewayError, InternalError
-from gateway import relay
+from ccapi.core import clock, ids, vitals
+from ccapi.core.errors import GatewayError, InternalError, Overloaded
+from gateway import ends, ports, refusals, relay, walks
 from gateway.exchange import Exchange
-from gateway.incoming import ClientGone, Incoming, check_method, read_body, refusal
-from gateway.outlet import Receive, Send, Stream, Whole, until_gone
+from gateway.incoming import ClientGone, Incoming, check_method, is_long, read_body, refusal
+from gateway.outlet import Abort, Receive, Send, Stream, Whole, until_gone
 from gateway.routes import Route
 
 log = structlog.get_logger(__name__)
 
-# Walks in flight; the set keeps their tasks alive.
-_running: set[asyncio.Task[None]] = set()
+# Whether its client is still there is asked of an answer that comes whole after so many seconds:
+# the watcher costs a task, which most such answers never need.
+WATCH_AFTER_S = 0.1
 
 
 class ChatConsumer(AsyncConsumer):
@@ -33,10 +36,26 @@ class ChatConsumer(AsyncConsumer):
         self.route = route
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:  # type: ignore[override]  # stubs type ASGI's callables by scope kind
+        here = vitals.current()
+        if here.is_late or here.is_full or walks.current().is_over:
+            error = _not_now()
+            await _refuse(self.route, scope, send, ids.uuid7(), error, started=clock.monotonic())
+            return
+        here.in_flight += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            here.in_flight -= 1
+
+    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         started = clock.monotonic()
         request_id = ids.uuid7()
         try:
             check_method(scope["method"], scope["path"])
+            if is_long(scope["headers"]):
+                # Strangers must not fill our memory: who asks is known before it is read.
+                secret = ports.credential(scope["headers"], scope["query_string"])
+                await ports.authenticate(secret)
             body = await read_body(scope["headers"], receive)
             incoming = Incoming(
                 route=self.route,
@@ -47,37 +66,83 @@ class ChatConsumer(AsyncConsumer):
             )
             exchange = await relay.admit(incoming, request_id)
         except ClientGone:
+            refusals.tell_gone(self.route, request_id, started=started)
             return
         except GatewayError as error:
-            await _refuse(self.route, send, request_id, error)
+            await _refuse(self.route, scope, send, request_id, error, started=started)
             return
         except Exception:
             log.exception("admission.crashed", request_id=ids.request_id(request_id))
             crash = InternalError(f"Internal error. Request: {ids.request_id(request_id)}.")
-            await _refuse(self.route, send, request_id, crash)
+            await _refuse(self.route, scope, send, request_id, crash, started=started)
             return
+        abort = scope.get("ccapi.abort", _no_abort)
         if exchange.request.stream:
-            await _stream(exchange, receive, send)
+            await _stream(exchange, receive, send, abort)
         else:
-            # Never cancelled by a client that leaves: the provider bills a whole answer either way.
-            await relay.run(exchange, Whole(send))
+            await _answer(exchange, receive, send, abort)
 
 
-async def _stream(exchange: Exchange, receive: Receive, send: Send) -> None:
+def _not_now() -> Overloaded:
+    """Why nothing new is taken; said before a body is read or a key looked up."""
+    if walks.current().is_over:
+        return ends.shutting_down()
+    return Overloaded("This server has too much to do. Try again soon.")
+
+
+def _no_abort() -> None:
+    """Where the server cannot hang up at once, it closes as the application returns."""
+
+
+async def _answer(exchange: Exchange, receive: Receive, send: Send, abort: Abort) -> None:
+    """Run the walk in this task; a watcher looks after a client that has to wait."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine that runs has one
+    here = walks.current()
+    walk = here.begin(exchange, task)
+    watcher: asyncio.Task[None] | None = None
+
+    def watch() -> None:
+        nonlocal watcher
+        watcher = loop.create_task(until_gone(receive))
+        watcher.add_done_callback(left)
+
+    def left(watcher: "asyncio.Task[None]") -> None:
+        if not watcher.cancelled():
+            here.client_left(walk)
+
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(WATCH_AFTER_S, watch)
+    try:
+        await relay.run(exchange, Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=abort))
+    finally:
+        timer.cancel()
+        if watcher is not None:
+            watcher.cancel()
+        here.ended(walk)
+
+
+async def _stream(exchange: Exchange, receive: Receive, send: Send, abort: Abort) -> None:
     """Run the walk in a task of its own; follow the provider's policy when the client leaves."""
 
     def client_left() -> None:
         if outlet.closed.is_set():
             return  # it has had all that there is
-        exchange.client_left = True
         outlet.abandon()
-        if exchange.candidate.offer.provider.on_disconnect == "cancel":
-            walk.cancel()
+        here.client_left(walk)
 
-    outlet = Stream(send, on_stall=client_left)
-    walk = asyncio.create_task(relay.run(exchange, outlet))
-    _running.add(walk)
-    walk.add_done_callback(_ended)
+    def ended(task: "asyncio.Task[None]") -> None:
+        here.ended(walk)
+        if not outlet.closed.is_set():
+            outlet.cut()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("walk.crashed", exc_info=error)
+
+    outlet = Stream(send, on_stall=client_left, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=abort)
+    here = walks.current()
+    task = asyncio.create_task(relay.run(exchange, outlet))
+    walk = here.begin(exchange, task)
+    task.add_done_callback(ended)
     gone = asyncio.create_task(until_gone(receive))
     gone.add_done_callback(lambda _watcher: client_left())
     try:
@@ -87,23 +152,19 @@ async def _stream(exchange: Exchange, receive: Receive, send: Send) -> None:
         gone.cancel()
 
 
-def _ended(walk: "asyncio.Task[None]") -> None:
-    _running.discard(walk)
-    if not walk.cancelled() and (error := walk.exception()) is not None:
-        log.error("walk.crashed", exc_info=error)
-
-
-async def _refuse(route: Route, send: Send, request_id: UUID, error: GatewayError) -> None:
+async def _refuse(
+    route: Route,
+    scope: dict[str, Any],
+    send: Send,
+    request_id: UUID,
+    error: GatewayError,
+    *,
+    started: float,
+) -> None:
     status, headers, payload = refusal(route.codec, request_id, error)
     headers["content-length"] = str(len(payload))
-    outlet = Whole(send)
+    headers["server-timing"] = f"gateway;dur={(clock.monotonic() - started) * 1000:.2f}"
+    refusals.tell(route, scope["headers"], request_id, error, started=started, told=status)
+    outlet = Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=_no_abort)
     await outlet.head(status, [(name.encode(), value.encode()) for name, value in headers.items()])
     await outlet.end(payload)
-
-
-async def drain(timeout_s: float) -> bool:
-    """Wait for the walks in flight, at most `timeout_s` seconds; whether all ended."""
-    if not _running:
-        return True
-    _, pending = await asyncio.wait(_running, timeout=timeout_s)
-    return not pending

@@ -1,15 +1,20 @@
 """A client's request as it comes from the server: its bounded body, and how it is refused."""
 
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
 
-from ccapi.core import ids
+from ccapi.core import clock, ids
 from ccapi.core.errors import GatewayError, MethodNotAllowed, RequestTooLarge
+from gateway.ir.request import Raw
 from gateway.outlet import Receive
 from gateway.protocols.base import Codec
 from gateway.routes import Route
+
+# Bodies beyond this many bytes are read for customers only.
+LONG_BYTES = 256 * 1024
 
 
 class ClientGone(Exception):
@@ -24,6 +29,17 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     query: bytes
     body: bytes
     started: float  # monotonic seconds
+    received: float = msgspec.field(default_factory=clock.monotonic)  # the body is there
+
+    def spoken(self) -> dict[str, Raw]:
+        """What the path and the query say, as the codec reads it: fields of the body."""
+        if not self.route.asked:
+            return self.route.spoken
+        query = dict(parse_qsl(self.query.decode("latin-1")))
+        told = {name: query.get(name, default) for name, default in self.route.asked.items()}
+        return self.route.spoken | {
+            name: Raw(msgspec.json.encode(value)) for name, value in told.items()
+        }
 
     def forwarded(self) -> dict[str, str]:
         """The client's headers that its protocol lets pass on the direct path."""
@@ -33,6 +49,16 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
             for name, value in self.headers
             if name.decode("latin-1") in wanted
         }
+
+
+def is_long(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a body is longer than LONG_BYTES, or may be: one in chunks does not tell."""
+    for name, value in headers:
+        if name == b"content-length":
+            return value.isdigit() and int(value) > LONG_BYTES
+        if name == b"transfer-encoding":
+            return True
+    return False
 
 
 async def read_body(scope_headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:

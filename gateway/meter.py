@@ -37,9 +37,12 @@ from gateway.ir.request import (
 )
 from gateway.ir.response import Response
 
+# Short texts take several times their length in memory, so they are joined when there are many.
+PIECES_MAX = 1024
 IMAGE_TOKENS_TYPICAL = 800
 TOKENS_AROUND_MESSAGE = 4
 
+REFUSED = frozenset({"content_filter", "refusal"})
 SAID = frozenset({TextDelta, ReasoningDelta, RefusalDelta})
 
 
@@ -47,11 +50,13 @@ class Meter:
     """Watches one attempt's events. Cheap: a few attribute writes an event."""
 
     __slots__ = (
+        "_blocks",
         "completed",
         "failed",
         "finish_reason",
         "has_content",
         "pieces",
+        "refused",
         "usage",
     )
 
@@ -61,7 +66,9 @@ class Meter:
         self.completed = False
         self.failed: Failed | None = None
         self.finish_reason = ""
+        self.refused = False  # the provider said that its policy, or the model, declined
         self.pieces: list[str] = []  # delivered text, for counting where usage is missing
+        self._blocks: list[str] = []  # what was delivered before
 
     def observe(self, events: tuple[Event, ...]) -> None:
         for event in events:
@@ -78,6 +85,9 @@ class Meter:
                     self.pieces.append(event.name)
             else:
                 self._observe_frame(event)
+        if len(self.pieces) > PIECES_MAX:
+            self._blocks.append("".join(self.pieces))
+            self.pieces.clear()
 
     def _observe_frame(self, event: Event) -> None:
         """What stands around the content: usage, ends, errors."""
@@ -88,6 +98,7 @@ class Meter:
                 self.usage = usage
             case Stopped(raw_reason=raw, reason=reason):
                 self.finish_reason = raw or reason
+                self.refused = reason in REFUSED
             case Completed():
                 self.completed = True
             case Failed():
@@ -107,6 +118,7 @@ class Meter:
         self.completed = True
         for choice in response.choices:
             self.finish_reason = choice.raw_stop or choice.stop or self.finish_reason
+            self.refused = choice.stop in REFUSED
             for part in choice.parts:
                 self.has_content = True
                 self.pieces += _texts(part)
@@ -120,7 +132,7 @@ class Meter:
         told = self.usage
         if whole and told is not None:
             return told, UsageSource.PROVIDER
-        output = await tokens.count(self.pieces)
+        output = await tokens.count([*self._blocks, *self.pieces])
         if told is not None and told.input_total:
             # Split buckets stay as told; delivered text that they do not cover yet is plain output.
             missing = max(0, output - told.output_total)

@@ -8,12 +8,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from ccapi.core import vitals
+
 Headers = Iterable[tuple[bytes, bytes]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+Abort = Callable[[], None]
 
-# A client that takes nothing for so long, in seconds, counts as gone.
-CLIENT_STALL_S = 30.0
+# The server's own write buffer is as large: a longer answer is given to it piece by piece.
+PIECE_BYTES = 64 * 1024
+CLOSE = (b"connection", b"close")
 
 
 class Outlet(Protocol):
@@ -29,50 +33,75 @@ class Outlet(Protocol):
         """Give up in the middle: the client must see a broken answer, never a complete one."""
 
 
-class Whole:
-    """Straight to the server, for answers that come whole."""
+def _head(status: int, headers: Headers) -> dict[str, Any]:
+    """The message that begins an answer. A process that ends keeps no connection."""
+    listed = list(headers)
+    if vitals.current().draining:
+        listed.append(CLOSE)
+    return {"type": "http.response.start", "status": status, "headers": listed}
 
-    def __init__(self, send: Send) -> None:
+
+class Whole:
+    """Straight to the server, for answers that come whole.
+
+    A client that takes nothing of a long one for `stall_s` seconds is hung up on.
+    """
+
+    def __init__(self, send: Send, *, stall_s: float, abort: Abort) -> None:
         self._send = send
+        self._stall_s = stall_s
+        self._abort = abort
 
     async def head(self, status: int, headers: Headers) -> None:
-        await self._send(
-            {"type": "http.response.start", "status": status, "headers": list(headers)}
-        )
+        await self._send(_head(status, headers))
 
     async def write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
+        if len(data) > PIECE_BYTES:
+            view = memoryview(data)
+            last = (len(data) - 1) // PIECE_BYTES * PIECE_BYTES
+            try:
+                for start in range(0, last, PIECE_BYTES):
+                    async with asyncio.timeout(self._stall_s):
+                        await self.write(bytes(view[start : start + PIECE_BYTES]))
+            except TimeoutError:
+                self.cut()
+                return
+            data = bytes(view[last:])
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
     def cut(self) -> None:
-        # The server closes a connection whose answer was not completed.
-        return
+        self._abort()
 
 
 class Stream:
     """A streamed answer's way to the client, written by the walk's own task.
 
     The server's write buffer (64 KiB) is the queue: once it is full, `send` waits, and so a slow
-    reader slows the upstream. A client that takes nothing for CLIENT_STALL_S, or hangs up, is given
-    up (`abandon`): what is still written for it is dropped, and the walk goes on or ends by the
-    provider's policy. A queue of our own between two tasks would hold more, and cost a wake-up an
-    event (measured: a quarter of what an event costs).
+    reader slows the upstream. A client that has not emptied it in `stall_s` seconds, or hangs up,
+    is given up (`abandon`): what is still written for it is dropped, and the walk goes on or ends
+    by the provider's policy. A queue of our own between two tasks would hold more, and cost a
+    wake-up an event (measured: a quarter of what an event costs).
     """
 
-    def __init__(self, send: Send, *, on_stall: Callable[[], None]) -> None:
+    def __init__(
+        self, send: Send, *, on_stall: Callable[[], None], stall_s: float, abort: Abort
+    ) -> None:
         self.abandoned = False
         self.closed = asyncio.Event()  # nothing more will be written
         self._send = send
         self._on_stall = on_stall
+        self._stall_s = stall_s
+        self._abort = abort
         self._loop = asyncio.get_running_loop()
         self._writer: asyncio.Task[None] | None = None  # the walk's task
         self._writing_since: float | None = None  # None: nobody waits in `send`
-        self._timer = self._loop.call_later(CLIENT_STALL_S, self._look)
+        self._timer = self._loop.call_later(stall_s, self._look)
 
     async def head(self, status: int, headers: Headers) -> None:
-        await self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
+        await self._put(_head(status, headers))
 
     async def write(self, data: bytes) -> None:
         """Write; waits while the client does not read. Dropped where it is gone."""
@@ -85,6 +114,7 @@ class Stream:
 
     def cut(self) -> None:
         self.abandon()
+        self._abort()
 
     def abandon(self) -> None:
         """Nobody reads any more."""
@@ -116,10 +146,12 @@ class Stream:
 
     def _look(self) -> None:
         since = self._writing_since
-        if since is not None and self._loop.time() - since > CLIENT_STALL_S:
+        if since is not None and self._loop.time() - since > self._stall_s:
             self._on_stall()
+            # A proper close would first wait until the client has taken what is written.
+            self._abort()
         else:
-            self._timer = self._loop.call_later(CLIENT_STALL_S / 2, self._look)
+            self._timer = self._loop.call_later(self._stall_s / 2, self._look)
 
 
 async def until_gone(receive: Receive) -> None:

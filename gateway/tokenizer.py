@@ -7,10 +7,17 @@ from functools import cache
 
 from bpe_openai import Encoding, get_encoding
 
+# The library refuses a million characters. Cutting costs at most a token a cut.
+SLICE_CHARACTERS = 500_000
+
 
 def count_tokens(text: str) -> int:
     """Tokens of `text`; markers of special tokens in it count as the text that they are."""
-    return len(_encoding().encode_ordinary(text))
+    encode = _encoding().encode_ordinary
+    return sum(
+        len(encode(text[start : start + SLICE_CHARACTERS]))
+        for start in range(0, len(text), SLICE_CHARACTERS)
+    )
 
 
 @cache

@@ -16,6 +16,7 @@ from gateway.ir.request import Raw, Request
 # Protocol → field → values at the catalog's own price.
 USUAL: dict[str, dict[str, frozenset[str | None]]] = {
     "openai": {"service_tier": frozenset({None, "auto", "default", "standard"})},
+    "openai_responses": {"service_tier": frozenset({None, "auto", "default", "standard"})},
     "anthropic": {
         "service_tier": frozenset({None, "auto", "standard_only"}),
         "speed": frozenset({None, "standard"}),

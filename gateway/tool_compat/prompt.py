@@ -24,8 +24,9 @@ from gateway.ir.request import (
 )
 from gateway.tool_compat import guide
 from gateway.tool_compat.guide import Dialect, render_call
+from gateway.tool_compat.tags import GUIDELINES_OPEN
 
-__all__ = ["dialect_for", "told_in_text"]
+__all__ = ["dialect_for", "told_in_text", "without_tool_fields"]
 
 
 def dialect_for(upstream_model: str) -> Dialect:
@@ -48,11 +49,11 @@ def told_in_text(request: Request, dialect: Dialect) -> Request:
         tools=tuple(tool for tool in request.tools if isinstance(tool, OtherTool)),
         tool_choice=None,
         parallel_tool_calls=None,
-        extras=_without_tool_fields(request),
+        extras=without_tool_fields(request),
     )
 
 
-def _without_tool_fields(request: Request) -> dict[str, dict[str, msgspec.Raw]]:
+def without_tool_fields(request: Request) -> dict[str, dict[str, msgspec.Raw]]:
     """Raw fields that would bring the tools back (`tool_choice` of a form that only one knows)."""
     return {
         protocol: {
@@ -87,7 +88,10 @@ def _messages(request: Request, tools: list[Tool], dialect: Dialect) -> tuple[Me
 
 
 def _with_guide(messages: list[Message], taught: Text) -> tuple[Message, ...]:
-    """The guide behind the last of the leading system messages, after a blank line."""
+    """The guide behind the last of the leading system messages, after a blank line.
+
+    A group's guidelines stay behind it.
+    """
     last = -1
     for position, message in enumerate(messages):
         if message.role not in ("system", "developer"):
@@ -96,7 +100,11 @@ def _with_guide(messages: list[Message], taught: Text) -> tuple[Message, ...]:
     if last < 0:
         return (Message(role="system", parts=(taught,)), *messages)
     system = messages[last]
-    guided = replace(system, parts=(*system.parts, Text(text="\n\n" + taught.text)))
+    own, guidelines = system.parts, system.parts[:0]
+    if own and isinstance(own[-1], Text) and own[-1].text.lstrip().startswith(GUIDELINES_OPEN):
+        own, guidelines = own[:-1], own[-1:]
+    text = "\n\n" + taught.text if own else taught.text + "\n\n"
+    guided = replace(system, parts=(*own, Text(text=text), *guidelines))
     return (*messages[:last], guided, *messages[last + 1 :])
 
 

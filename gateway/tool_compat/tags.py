@@ -11,6 +11,9 @@ FUNCTION_CALLS = "<function_calls>"
 FUNCTION_CALLS_END = "</function_calls>"
 INVOKE = "<invoke"
 INVOKE_END = "</invoke>"
+# What a group tells the model of its own; it stays the last of the system prompt.
+GUIDELINES_OPEN = "<cs:behavioral-guidelines>"
+GUIDELINES_CLOSE = "</cs:behavioral-guidelines>"
 CDATA = "<![CDATA["
 CDATA_END = "]]>"
 

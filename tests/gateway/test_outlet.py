@@ -4,10 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
-from gateway import outlet
-from gateway.outlet import Stream
+from gateway.outlet import PIECE_BYTES, Stream, Whole
 
 
 class Client:
@@ -16,6 +13,10 @@ class Client:
     def __init__(self) -> None:
         self.got: list[Mapping[str, Any]] = []
         self.reading = asyncio.Event()
+        self.aborted = 0
+
+    def abort(self) -> None:
+        self.aborted += 1
 
     async def send(self, message: Mapping[str, Any]) -> None:
         await self.reading.wait()
@@ -25,7 +26,7 @@ class Client:
 def test_a_slow_reader_holds_the_writer_back() -> None:
     async def run() -> tuple[bool, list[Mapping[str, Any]]]:
         client = Client()
-        stream = Stream(client.send, on_stall=lambda: None)
+        stream = _stream(client)
         writer = asyncio.create_task(stream.write(b"one"))
         await asyncio.sleep(0.05)
         waited = not writer.done()
@@ -44,7 +45,7 @@ def test_a_slow_reader_holds_the_writer_back() -> None:
 def test_a_reader_that_left_never_holds_the_writer_back() -> None:
     async def run() -> tuple[bool, int]:
         client = Client()
-        stream = Stream(client.send, on_stall=lambda: None)
+        stream = _stream(client)
         writer = asyncio.create_task(_write_much(stream))
         await asyncio.sleep(0.01)
         stream.abandon()
@@ -54,28 +55,50 @@ def test_a_reader_that_left_never_holds_the_writer_back() -> None:
     assert asyncio.run(run()) == (True, 0)
 
 
-def test_a_client_that_takes_nothing_is_given_up_after_its_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(outlet, "CLIENT_STALL_S", 0.1)
-
-    async def run() -> tuple[bool, bool]:
+def test_a_client_that_takes_nothing_is_given_up_and_hung_up_on_after_its_time() -> None:
+    async def run() -> tuple[bool, bool, int]:
         client = Client()
 
         def give_up() -> None:
             stream.abandon()
 
-        stream = Stream(client.send, on_stall=give_up)
+        stream = Stream(client.send, on_stall=give_up, stall_s=0.1, abort=client.abort)
         finished = await asyncio.wait_for(asyncio.create_task(_write_much(stream)), 1)
-        return finished, stream.closed.is_set()
+        await asyncio.sleep(0)
+        return finished, stream.closed.is_set(), client.aborted
 
-    assert asyncio.run(run()) == (True, True)
+    assert asyncio.run(run()) == (True, True, 1)
+
+
+def test_a_long_whole_answer_goes_out_piece_by_piece() -> None:
+    async def run() -> list[Mapping[str, Any]]:
+        client = Client()
+        client.reading.set()
+        whole = Whole(client.send, stall_s=0.1, abort=client.abort)
+        await whole.end(b"x" * (2 * PIECE_BYTES) + b"end")
+        return client.got
+
+    got = asyncio.run(run())
+
+    assert b"".join(message["body"] for message in got) == b"x" * (2 * PIECE_BYTES) + b"end"
+    assert max(len(message["body"]) for message in got) == PIECE_BYTES
+    assert [message["more_body"] for message in got] == [True, True, False]
+
+
+def test_a_client_that_does_not_take_a_long_whole_answer_is_hung_up_on() -> None:
+    async def run() -> tuple[int, int]:
+        client = Client()
+        whole = Whole(client.send, stall_s=0.1, abort=client.abort)
+        await asyncio.wait_for(whole.end(b"x" * (2 * PIECE_BYTES)), 1)
+        return client.aborted, len(client.got)
+
+    assert asyncio.run(run()) == (1, 0)
 
 
 def test_a_cancelled_walk_ends_although_its_client_does_not_read() -> None:
     async def run() -> bool:
         client = Client()
-        stream = Stream(client.send, on_stall=lambda: None)
+        stream = _stream(client)
         walk = asyncio.create_task(_write_much(stream))
         await asyncio.sleep(0.01)
         walk.cancel()
@@ -88,7 +111,7 @@ def test_a_cancelled_walk_ends_although_its_client_does_not_read() -> None:
 def test_a_walk_told_to_end_while_its_client_left_does_end() -> None:
     async def run() -> bool:
         client = Client()
-        stream = Stream(client.send, on_stall=lambda: None)
+        stream = _stream(client)
         walk = asyncio.create_task(_write_much(stream))
         await asyncio.sleep(0.01)
         stream.abandon()
@@ -97,6 +120,10 @@ def test_a_walk_told_to_end_while_its_client_left_does_end() -> None:
         return walk.cancelled()
 
     assert asyncio.run(run())
+
+
+def _stream(client: Client) -> Stream:
+    return Stream(client.send, on_stall=lambda: None, stall_s=30, abort=client.abort)
 
 
 async def _write_much(stream: Stream) -> bool:

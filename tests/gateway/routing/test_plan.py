@@ -16,7 +16,7 @@ from ccapi.core.errors import (
     NoProviderAvailable,
 )
 from gateway.ir.request import File, Image, Media, Message, Part, Request, Text
-from gateway.routing.plan import IMAGE_TOKENS_MAX, candidates_for
+from gateway.routing.plan import IMAGE_TOKENS_MAX, candidates_for, in_order
 
 CALLER = Caller(organization_id=1, organization="org_1", key_id=1, key="key_1")
 PRICE = PriceVersion(
@@ -69,7 +69,7 @@ def test_model_comes_before_models_and_each_once() -> None:
     catalog = snapshot(model("a/one"), model("a/two"), model("a/three"))
     asked = request(models=("a/two", "a/one", "three"))
 
-    candidates = candidates_for(catalog, CALLER, asked, body_bytes=100)
+    candidates = candidates_for(catalog, CALLER, asked, body_bytes=100, seed=1)
 
     assert [candidate.model.id for candidate in candidates] == ["a/one", "a/two", "a/three"]
 
@@ -77,8 +77,8 @@ def test_model_comes_before_models_and_each_once() -> None:
 def test_the_bytes_of_the_body_bound_the_input_within_the_window() -> None:
     catalog = snapshot(model())
 
-    (small,) = candidates_for(catalog, CALLER, request(), body_bytes=100)
-    (large,) = candidates_for(catalog, CALLER, request(), body_bytes=1_000_000)
+    (small,) = candidates_for(catalog, CALLER, request(), body_bytes=100, seed=1)
+    (large,) = candidates_for(catalog, CALLER, request(), body_bytes=1_000_000, seed=1)
 
     assert 100 < small.bound.input_tokens < 2000
     assert large.bound.input_tokens == 8000
@@ -94,7 +94,7 @@ def test_the_bytes_of_the_body_bound_the_input_within_the_window() -> None:
 def test_what_the_bytes_do_not_tell_is_bounded_by_published_maxima(part: Part, least: int) -> None:
     catalog = snapshot(model(context_length=1_000_000))
 
-    (candidate,) = candidates_for(catalog, CALLER, request(part), body_bytes=100)
+    (candidate,) = candidates_for(catalog, CALLER, request(part), body_bytes=100, seed=1)
 
     assert candidate.bound.input_tokens >= least
 
@@ -107,7 +107,7 @@ def test_the_output_is_bounded_by_the_stated_maximum_within_the_models(
 ) -> None:
     asked = request(max_tokens=stated, n=n)
 
-    (candidate,) = candidates_for(snapshot(model()), CALLER, asked, body_bytes=100)
+    (candidate,) = candidates_for(snapshot(model()), CALLER, asked, body_bytes=100, seed=1)
 
     assert candidate.bound.output_tokens == bound
 
@@ -121,18 +121,67 @@ def test_each_refusal_has_its_own_error() -> None:
         allowed_models=frozenset({"b/x"}),
     )
     with pytest.raises(MissingParameter):
-        candidates_for(snapshot(model()), CALLER, request(model=""), body_bytes=1)
+        candidates_for(snapshot(model()), CALLER, request(model=""), body_bytes=1, seed=1)
     with pytest.raises(ModelNotFound):
-        candidates_for(snapshot(model()), CALLER, request(model="a/none"), body_bytes=1)
+        candidates_for(snapshot(model()), CALLER, request(model="a/none"), body_bytes=1, seed=1)
     with pytest.raises(ModelNotAllowed):
-        candidates_for(snapshot(model()), only_other, request(), body_bytes=1)
+        candidates_for(snapshot(model()), only_other, request(), body_bytes=1, seed=1)
     with pytest.raises(InvalidParameter):
-        candidates_for(snapshot(model(type="image")), CALLER, request(), body_bytes=1)
+        candidates_for(snapshot(model(type="image")), CALLER, request(), body_bytes=1, seed=1)
     with pytest.raises(ModelNotPriced):
-        candidates_for(snapshot(model(price=None)), CALLER, request(), body_bytes=1)
+        candidates_for(snapshot(model(price=None)), CALLER, request(), body_bytes=1, seed=1)
     with pytest.raises(NoProviderAvailable):
-        candidates_for(snapshot(model(offers=())), CALLER, request(), body_bytes=1)
+        candidates_for(snapshot(model(offers=())), CALLER, request(), body_bytes=1, seed=1)
     many = tuple(f"a/{number}" for number in range(17))
     catalog = snapshot(*(model(name) for name in many))
     with pytest.raises(InvalidParameter):
-        candidates_for(catalog, CALLER, request(models=many), body_bytes=1)
+        candidates_for(catalog, CALLER, request(models=many), body_bytes=1, seed=1)
+
+
+def offers_of(*weights: tuple[int, int]) -> tuple[Offer, ...]:
+    """Offers by (priority, weight)."""
+    return tuple(
+        Offer(
+            id=at,
+            model="a/one",
+            provider=PROVIDER,
+            upstream_model="one",
+            priority=priority,
+            weight=weight,
+        )
+        for at, (priority, weight) in enumerate(weights)
+    )
+
+
+def test_offers_of_a_lower_priority_number_come_first_whatever_their_weight() -> None:
+    offers = offers_of((1, 100), (0, 1), (2, 1), (0, 1))
+    for seed in range(50):
+        order = [each.priority for each in in_order(offers, seed)]
+        assert order == [0, 0, 1, 2]
+
+
+def test_offers_of_one_priority_come_first_as_often_as_their_weights_say() -> None:
+    offers = offers_of((0, 1), (0, 3), (0, 6))
+    first = [in_order(offers, seed)[0].id for seed in range(4000)]
+    shares = [first.count(at) / 4000 for at in range(3)]
+    assert shares == pytest.approx([0.1, 0.3, 0.6], abs=0.03)
+
+
+def test_an_offer_of_weight_zero_is_the_last_of_its_priority() -> None:
+    offers = offers_of((0, 0), (0, 1), (1, 5))
+    assert {tuple(each.id for each in in_order(offers, seed)) for seed in range(50)} == {(1, 0, 2)}
+
+
+def test_the_same_seed_gives_the_same_order_and_every_offer_is_a_candidate_at_the_one_price() -> (
+    None
+):
+    catalog = snapshot(model(offers=offers_of((0, 1), (0, 1), (0, 1))))
+
+    def ids(seed: int) -> list[int]:
+        found = candidates_for(catalog, CALLER, request(), body_bytes=1, seed=seed)
+        assert {each.price.id for each in found} == {7}
+        return [each.offer.id for each in found]
+
+    assert ids(5) == ids(5)
+    assert sorted(ids(5)) == [0, 1, 2]
+    assert len({tuple(ids(seed)) for seed in range(50)}) == 6
