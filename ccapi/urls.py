@@ -3,13 +3,16 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from accounts.urls import urlpatterns as accounts_urls
 from billing.urls import urlpatterns as billing_urls
 from catalog.urls import urlpatterns as catalog_urls
+from ccapi.openapi.urls import urlpatterns as openapi_urls
 
-rest: list[URLPattern | URLResolver] = [*catalog_urls, *billing_urls]
+rest: list[URLPattern | URLResolver] = [*catalog_urls, *billing_urls, *accounts_urls]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    *openapi_urls,
     path("v1/", include(rest)),
     path("", include(rest)),
 ]

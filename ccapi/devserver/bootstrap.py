@@ -26,6 +26,9 @@ STAMP = VENV / ".ccapi-stamp"
 # anew).
 PYTHON: str = getattr(sys, "_base_executable", "") or sys.executable
 
+# Where one of these says to send traces, `serve` needs the packages that do it.
+TRACING_SETTINGS = ("CCAPI_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
 # What bends the interpreter or the installers away from this environment. Where packages come from
 # (an index, a proxy, certificates) is the user's business and stays.
 FOREIGN_SETTINGS = (
@@ -84,10 +87,12 @@ def requirement_sets(arguments: list[str]) -> list[str]:
     """The names of the lock files that a command needs."""
     command = arguments[0] if arguments else ""
     if command == "test":
-        return ["base", "dev", "local", "weights"]
-    if command == "serve" and "--no-local-models" not in arguments:
-        return ["base", "local", "weights"]
-    return ["base"]
+        return ["base", "embedded", "dev", "tracing", "local", "weights"]
+    if command != "serve":
+        return ["base", "embedded"]
+    tracing = ["tracing"] if any(os.environ.get(name) for name in TRACING_SETTINGS) else []
+    local = [] if "--no-local-models" in arguments else ["local", "weights"]
+    return ["base", "embedded", *tracing, *local]
 
 
 def clean_environment() -> dict[str, str]:
@@ -147,7 +152,7 @@ def _missing(wanted: Iterable[str]) -> list[str]:
         return []
     # Those of earlier commands stay in: `serve` after `test` does not take the test tools away
     # again.
-    known = ("base", "dev", "local", "weights")
+    known = ("base", "embedded", "dev", "tracing", "local", "weights")
     return [name for name in known if name in stamp or name in wanted]
 
 

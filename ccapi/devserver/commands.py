@@ -13,7 +13,7 @@ from ccapi.devserver import lock
 from ccapi.devserver.bootstrap import ROOT, CannotBootstrap
 from ccapi.devserver.console import say
 
-# Those that look at no database.
+# Those that look at no database, or start servers of their own.
 WITHOUT_SERVERS = {
     "",
     "help",
@@ -24,12 +24,16 @@ WITHOUT_SERVERS = {
     "check",
     "collectstatic",
     "startapp",
+    "prove",
+    "bench",
 }
 OWN = """
 CCAPI's own commands:
 
   serve   everything, from a fresh clone: databases, models, a first key, the web
   test    the test suite on databases of its own; arguments go to pytest
+  prove   our promises, checked: overdraft, failover, crash, all
+  bench   what a request costs, measured
   db      `db url`, `db psql`: the database, for a person
   lock    compile requirements/*.in into the hash-locked requirements/*.txt
 """

@@ -10,7 +10,15 @@ from ccapi.devserver.bootstrap import REQUIREMENTS, clean_environment, uv
 
 # In order: a later file is compiled under the pins of an earlier one. The weights alone want no
 # dependencies.
-FILES = {"boot": [], "base": [], "dev": [], "local": [], "weights": ["--no-deps"]}
+FILES: dict[str, list[str]] = {
+    "boot": [],
+    "base": [],
+    "embedded": [],
+    "dev": [],
+    "tracing": [],
+    "local": [],
+    "weights": ["--no-deps"],
+}
 OPTIONS = (
     *("--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),
     *("--no-emit-index-url", "--no-emit-find-links", "--no-header"),

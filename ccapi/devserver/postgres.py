@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -93,12 +94,19 @@ class Postgres:
             is_vital=True,
         )
 
-    def wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def wait_ready(
+        self, process: subprocess.Popen[bytes], meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         """Until it accepts queries, crash recovery included; makes our database if need be."""
+
+        def accepts() -> bool:
+            meanwhile()
+            return _accepts(maintenance)
+
         log = self.data.path / "log" / "postgres.log"
         maintenance = self.url.replace(f"@/{DATABASE}?", "@/postgres?", 1)
         processes.wait_until(
-            lambda: _accepts(maintenance),
+            accepts,
             process=process,
             name="PostgreSQL",
             timeout_s=120,

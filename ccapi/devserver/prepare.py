@@ -16,7 +16,7 @@ from typing import Any
 
 import django
 
-from accounts.types import Caller
+from accounts.types import Caller, Limits
 from ccapi.devserver.data_dir import DataDir
 
 CREDENTIALS = "credentials"
@@ -79,10 +79,12 @@ def _first_key(known: dict[str, Any]) -> dict[str, Any]:
         except NotFound:
             # Its id is fixed, so that credit is given once to a database and not once to a lost
             # file.
-            accounts.create_organization("Quickstart", ADMIN_EMAIL, public_id=ORGANIZATION)
+            accounts.create_organization(
+                "Quickstart", ADMIN_EMAIL, public_id=ORGANIZATION, limits=Limits()
+            )
             organization = accounts.organization_pk(ORGANIZATION)
             billing.grant(organization, CREDIT_NANO, reason="first credit", actor="manage.py serve")
-        key = accounts.create_key(ORGANIZATION, name="first key")
+        key = accounts.create_key(ORGANIZATION, name="first key", manages_keys=True)
     return {"api_key": key.secret, "organization": key.organization}
 
 

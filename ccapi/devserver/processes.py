@@ -74,14 +74,27 @@ def spawn(
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals, grace_s: float) -> bool:
     """Ask a child to end, and kill it after the grace. Whether it went by itself."""
+    tell(process, how)
+    return await_end(process, grace_s)
+
+
+def tell(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    """Send a child a signal, if it is still there."""
     if process.poll() is None:
         process.send_signal(how)
-        try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return False
+
+
+def await_end(process: subprocess.Popen[bytes], grace_s: float) -> bool:
+    """Wait for a child that was told to end; kill it after the grace.
+
+    Whether it went by itself.
+    """
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
     return True
 
 

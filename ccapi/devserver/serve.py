@@ -8,6 +8,8 @@ dies in the supervisor.
 import argparse
 import json
 import shlex
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,10 +24,11 @@ from ccapi.devserver.data_dir import open_data_dir
 from ccapi.devserver.servers import Servers, open_servers
 from ccapi.devserver.service import Service
 from ccapi.devserver.supervisor import Interrupted, ServiceDied, Supervisor, interruptible
-from ccapi.devserver.web import GRACE_S
+from ccapi.web import grace_s
 
 READY_S = 60.0
-WEB_GRACE_S = GRACE_S + 30.0  # it ends its answers, then writes down what they cost
+METRICS_PORT = 9464  # or the next free one; OpenTelemetry's for Prometheus
+WEB_GRACE_S = 30.0  # beyond its own: it ends its answers, then writes down what they cost
 LOCAL_MODEL = "local/smollm2-135m"
 SANDBOX_MODEL = "sandbox/echo"
 
@@ -46,8 +49,8 @@ def serve(arguments: list[str], environment: Mapping[str, str]) -> int:
                 supervisor.add(service)
             _start(supervisor, servers, options)
             supervisor.watch()
-        except Interrupted as signal:
-            say(f"{signal}: stopping. Once more ends everything at once.")
+        except Interrupted as interrupted:
+            say(f"{interrupted}: stopping. Once more ends everything at once.")
             return 0
         except (ServiceDied, processes.StartFailed) as error:
             say(f"{error}\nStopping.")
@@ -85,7 +88,8 @@ def _start(supervisor: Supervisor, servers: Servers, options: argparse.Namespace
     url = _url(options.host, listener)
     if options.port not in (0, listener.getsockname()[1]):
         say(f"Port {options.port} is taken; using {listener.getsockname()[1]}.")
-    servers.tell(url=url)
+    metrics = _metrics(servers)
+    servers.tell(url=url, metrics=metrics)
     sandbox = _sandbox(servers)
     local = None if options.no_local_models else _local_model(servers)
     for upstream in filter(None, (sandbox, local)):
@@ -106,7 +110,24 @@ def _start(supervisor: Supervisor, servers: Servers, options: argparse.Namespace
         timeout_s=READY_S,
         log=None,
     )
-    _announce(url, credentials, options)
+    _announce(url, metrics, credentials, options)
+
+
+def _metrics(servers: Servers) -> str:
+    """Where the figures of all web processes will be told; "" where that is turned off."""
+    environment = servers.environment
+    port = int(environment.get("CCAPI_METRICS_PORT") or METRICS_PORT)
+    if not port:
+        return ""
+    host = environment.get("CCAPI_METRICS_HOST", "127.0.0.1")
+    # The web processes share the port among themselves; it must be nobody else's now.
+    with processes.listen(host, port) as probe:
+        port = probe.getsockname()[1]
+        url = _url(host, probe)
+    folder = servers.data.path / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)  # counters begin at nothing with each `serve`
+    environment |= {"CCAPI_METRICS_PORT": str(port), "CCAPI_METRICS_DIR": str(folder)}
+    return f"{url}/metrics"
 
 
 @dataclass(frozen=True)
@@ -164,7 +185,7 @@ def _local_model(servers: Servers) -> _Upstream:
 
 def _web(servers: Servers, listener: socket.socket, number: int) -> Service:
     def launch() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ccapi.devserver.web", "--fd", str(listener.fileno())]
+        command = [sys.executable, "-m", "ccapi.web", "--fd", str(listener.fileno())]
         return processes.spawn(
             command,
             environment=servers.environment,
@@ -174,7 +195,15 @@ def _web(servers: Servers, listener: socket.socket, number: int) -> Service:
             pass_fds=[listener.fileno()],
         )
 
-    return Service(f"web {number}", launch, grace_s=WEB_GRACE_S)
+    return Service(
+        f"web {number}",
+        launch,
+        grace_s=grace_s() + WEB_GRACE_S,
+        kill_signal=signal.SIGTERM,  # a second one leaves its answers no time, but ends them
+        group="web",
+        # Ours would keep new connections waiting once the web processes have closed theirs.
+        before_end=listener.close,
+    )
 
 
 def _prepare(servers: Servers, sandbox_url: str, local_url: str | None) -> dict[str, Any]:
@@ -202,9 +231,11 @@ def _prepare(servers: Servers, sandbox_url: str, local_url: str | None) -> dict[
     return credentials
 
 
-def _announce(url: str, credentials: dict[str, Any], options: argparse.Namespace) -> None:
+def _announce(
+    url: str, metrics: str, credentials: dict[str, Any], options: argparse.Namespace
+) -> None:
     if options.json:
-        print(json.dumps({"url": url, **credentials}), flush=True)
+        print(json.dumps({"url": url, "metrics": metrics, **credentials}), flush=True)
         return
     admin = credentials["admin"]
     model = SANDBOX_MODEL if options.no_local_models else LOCAL_MODEL
@@ -219,6 +250,7 @@ CCAPI is ready.
   Organization  {credentials["organization"]}
   Admin         {url}/admin/
                 {admin["email"]}  {admin["password"] or "(the password that you have set)"}
+  Metrics       {metrics or "(off)"}
 
 Ask {model}:
 

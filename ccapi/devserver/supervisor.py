@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from types import FrameType
 
 from ccapi.devserver.console import say
@@ -19,6 +20,7 @@ BACK_OFF_S = 0.5  # doubled with each death that follows soon
 BACK_OFF_S_MAX = 10.0
 STEADY_S = 30.0  # alive for so long: the next death counts as the first
 LOOK_S = 0.1
+KILL_S = 2.0  # for what is told to end at once
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -76,22 +78,26 @@ class Supervisor:
         Raises ServiceDied for one that nothing works without.
         """
         while True:
-            for watched in self.watched:
-                self._look(watched)
+            self.look()
             time.sleep(LOOK_S)
 
+    def look(self) -> None:
+        """One round of `watch`, for those who have more to do meanwhile."""
+        for watched in self.watched:
+            self._look(watched)
+
     def stop(self) -> None:
-        """End all, last added first. A second Ctrl-C ends them at once."""
+        """End all, last added first, a group together. A second Ctrl-C ends them at once."""
+        services = [watched.service for watched in reversed(self.watched)]
+        groups = [list(group) for _, group in groupby(services, key=_group)]
         try:
-            for watched in reversed(self.watched):
-                if not watched.service.stop():
-                    name, grace_s = watched.service.name, watched.service.grace_s
-                    say(f"{name} did not end within {grace_s:.0f} s; killed.")
+            for group in groups:
+                _stop(group)
         except Interrupted:
             for number in ENDING_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
-            for watched in reversed(self.watched):
-                watched.service.kill()
+            for group in groups:
+                _kill(group)
 
     def _look(self, watched: _Watched) -> None:
         service, now = watched.service, time.monotonic()
@@ -112,3 +118,24 @@ class Supervisor:
         )
         watched.restart_at = now + watched.back_off_s
         watched.back_off_s = min(watched.back_off_s * 2, BACK_OFF_S_MAX)
+
+
+def _group(service: Service) -> str:
+    return service.group or service.name
+
+
+def _kill(group: list[Service]) -> None:
+    for service in group:
+        service.tell_to_end(at_once=True)
+    deadline = time.monotonic() + KILL_S
+    for service in group:
+        service.await_end(max(0.0, deadline - time.monotonic()))
+
+
+def _stop(group: list[Service]) -> None:
+    for service in group:
+        service.tell_to_end()
+    began = time.monotonic()
+    for service in group:
+        if not service.await_end(max(0.0, began + service.grace_s - time.monotonic())):
+            say(f"{service.name} did not end within {service.grace_s:.0f} s; killed.")

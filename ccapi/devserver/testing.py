@@ -30,7 +30,7 @@ def test(arguments: list[str], environment: Mapping[str, str]) -> int:
         try:
             if given:
                 return _pytest(arguments, dict(environment))
-            with _temporary() as data:
+            with temporary() as data:
                 servers = open_servers(data, environment, owner="test")
                 try:
                     return _pytest(arguments, servers.environment)
@@ -42,7 +42,8 @@ def test(arguments: list[str], environment: Mapping[str, str]) -> int:
 
 
 @contextmanager
-def _temporary() -> Iterator[DataDir]:
+def temporary() -> Iterator[DataDir]:
+    """A data folder that is gone afterwards, also where we are killed."""
     data = temporary_data_dir()
     janitor = subprocess.Popen(
         ["/bin/sh", "-c", JANITOR, "sh", str(data.path)],

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ccapi.devserver import bootstrap
+from ccapi.devserver.lock import FILES
 from tests.devserver.product import ROOT
 
 BASE_PYTHON = bootstrap.PYTHON
@@ -140,21 +141,31 @@ def test_an_older_python_is_named_with_what_is_needed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sets"),
     [
-        (["test", "-x"], ["base", "dev", "local", "weights"]),
-        (["serve"], ["base", "local", "weights"]),
-        (["serve", "--no-local-models"], ["base"]),
-        (["migrate"], ["base"]),
-        ([], ["base"]),
+        (["test", "-x"], ["base", "embedded", "dev", "tracing", "local", "weights"]),
+        (["serve"], ["base", "embedded", "local", "weights"]),
+        (["serve", "--no-local-models"], ["base", "embedded"]),
+        (["migrate"], ["base", "embedded"]),
+        ([], ["base", "embedded"]),
     ],
 )
 def test_a_command_installs_only_what_it_needs(arguments: list[str], sets: list[str]) -> None:
     assert bootstrap.requirement_sets(arguments) == sets
 
 
+def test_serve_installs_the_tracing_set_where_traces_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+
+    with_traces = ["base", "embedded", "tracing"]
+    assert bootstrap.requirement_sets(["serve", "--no-local-models"]) == with_traces
+    assert bootstrap.requirement_sets(["audit"]) == ["base", "embedded"]
+
+
 def test_every_lock_is_pinned_with_hashes_and_names_no_address() -> None:
     locks = sorted((ROOT / "requirements").glob("*.txt"))
 
-    assert [lock.stem for lock in locks] == ["base", "boot", "dev", "local", "weights"]
+    assert [lock.stem for lock in locks] == sorted(FILES)
     for lock in locks:
         text = lock.read_text()
         assert "://" not in text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -70,7 +71,7 @@ def test_one_line_says_everything_that_a_script_needs_and_the_key_works(serving:
 
     answer = ask(ready)
 
-    assert set(ready) == {"url", "api_key", "organization", "admin"}
+    assert set(ready) == {"url", "metrics", "api_key", "organization", "admin"}
     assert set(ready["admin"]) == {"email", "password"}
     assert "Tell me 7." in answer["choices"][0]["message"]["content"]
     assert serving.output.count("\n") == 1
@@ -97,18 +98,28 @@ def test_a_command_attaches_to_the_running_database(serving: Running) -> None:
     assert ask(serving.ready())["choices"]
 
 
+def counted(serving: Running) -> float:
+    """Requests that ended well, by the metrics."""
+    with urllib.request.urlopen(serving.ready()["metrics"], timeout=5) as answer:  # noqa: S310 - loopback
+        text = answer.read().decode()
+    found = re.findall(r'(?m)^ccapi_requests_total\{.*outcome="ok".*\} (\d+)$', text)
+    return sum(map(float, found))
+
+
 def test_a_web_process_that_dies_is_started_again(serving: Running) -> None:
-    before = pids_named(serving, "ccapi.devserver.web")
+    ask(serving.ready())
+    before = pids_named(serving, "ccapi.web")
     for pid in before:
         os.kill(pid, signal.SIGKILL)
 
     # The socket is the supervisor's, so a request in the meantime waits rather than being refused.
     answer = ask(serving.ready())
-    after = pids_named(serving, "ccapi.devserver.web")
+    after = pids_named(serving, "ccapi.web")
 
     assert answer["choices"]
     assert after
     assert not before & after
+    assert counted(serving) >= 2, "what dead processes have counted still counts"
 
 
 def test_the_next_start_tells_the_same_key_and_login_and_gives_no_credit_again(
@@ -120,7 +131,7 @@ def test_the_next_start_tells_the_same_key_and_login_and_gives_no_credit_again(
         wallets = product.manage("db", "psql", "-Atc", "SELECT posted_nano FROM wallet", data=data)
         command.end(signal.SIGTERM)
 
-    assert ready == {"url": f"http://127.0.0.1:{port}", **before}
+    assert ready == {"url": f"http://127.0.0.1:{port}", "metrics": ready["metrics"], **before}
     assert wallets.stdout == "25000000000\n"
 
 
@@ -163,7 +174,7 @@ def test_nothing_is_left_however_it_ends(data: Path, port: str, how: signal.Sign
     with running(*SERVE, port, "--workers", "2", data=data) as command:
         command.ready()
         family = command.family()
-        webs = pids_named(command, "ccapi.devserver.web")
+        webs = pids_named(command, "ccapi.web")
 
         code = command.end(how)
         left = product.wait_until_gone(family)

@@ -1,0 +1,37 @@
+"""The front page: what can be called, and settings to copy. The same for everybody.
+
+Which routes there are `parts/index.yaml` tells; a test holds it against the route tables.
+"""
+
+from functools import lru_cache
+
+from django.template.loader import render_to_string
+
+from ccapi.openapi.parts import Schema, load
+
+
+@lru_cache(maxsize=16)
+def page(origin: str) -> str:
+    """`origin` is `https://host`, as whoever reads it has called us."""
+    told: Schema = load("index")
+    settings = {
+        kind: [
+            {"name": each["name"], "code": each["code"].replace("ORIGIN", origin).strip()}
+            for each in told[kind]
+        ]
+        for kind in ("agents", "sdks")
+    }
+    protocols = [
+        {**each, "routes": [_route(line) for line in each["routes"]]} for each in told["protocols"]
+    ]
+    return render_to_string(
+        "openapi/index.html",
+        {"origin": origin, "protocols": protocols, "prefixes": told["prefixes"], **settings},
+    )
+
+
+def _route(line: str) -> dict[str, str]:
+    """`METHOD /path — what it does`."""
+    method, _, rest = line.partition(" ")
+    path, _, what = rest.partition(" — ")
+    return {"method": method, "path": path, "what": what}

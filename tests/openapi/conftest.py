@@ -1,0 +1,45 @@
+"""A product whose providers are the sandbox: what the document says is tried on it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.stack import Account, Stack, Web, running
+from tests.fakes.sandbox import sandbox
+from tests.fakes.upstream import Upstream, closed_port
+
+
+@pytest.fixture(scope="session")
+def documented() -> Iterator[Stack]:
+    with (
+        sandbox() as url,
+        Upstream() as upstream,
+        closed_port() as dead,
+        running(upstream, dead, accounts={"1000.00": 4}, name="openapi") as stack,
+    ):
+        stack.python("-m", "tests.openapi.prepare_sandbox", url)
+        stack.web()
+        yield stack
+        stack.wait_for_no_holds()
+        stack.audit()
+
+
+@pytest.fixture(scope="session")
+def web(documented: Stack) -> Web:
+    return documented.webs[0]
+
+
+@pytest.fixture(scope="session")
+def customer(documented: Stack) -> Account:
+    return documented.account("1000.00")
+
+
+@pytest.fixture(scope="session")
+def schema(documented: Stack) -> dict[str, Any]:
+    """The document as the running product gives it."""
+    with documented.http(None) as client:
+        answer = client.get("/schema")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
