@@ -18,6 +18,9 @@ TIMEOUTS = {
 }
 
 
+OPENAI = ("alpha", "gamma", "drains", "dead", "measured")  # providers that speak its chat
+
+
 def provider(name: str, protocol: str, url: str, **fields: object) -> dict[str, object]:
     return {
         "name": name,
@@ -58,14 +61,13 @@ def document(url: str, dead_url: str) -> dict[str, object]:
             provider("gamma", "openai", f"{url}/v1"),
             provider("beta", "anthropic", f"{url}/v1"),
             provider("delta", "anthropic", f"{url}/v1"),
+            provider("gem", "gemini", f"{url}/v1beta"),
+            provider("resp", "openai_responses", f"{url}/v1"),
             provider("drains", "openai", f"{url}/v1", on_disconnect="drain"),
             provider("measured", "openai", f"{url}/v1"),
             provider("dead", "openai", f"{dead_url}/v1"),
         ],
-        "models": [
-            model(f"{name}/one")
-            for name in ("alpha", "gamma", "beta", "delta", "drains", "dead", "measured")
-        ]
+        "models": [model(f"{name}/one") for name in (*OPENAI, "beta", "delta", "gem", "resp")]
         + [
             model("alpha/two"),
             model("alpha/large", context_length=100_000),
@@ -76,6 +78,15 @@ def document(url: str, dead_url: str) -> dict[str, object]:
             model("alpha/recorded", context_length=1_000_000, max_output_tokens=200_000),
             model("beta/recorded", context_length=1_000_000, max_output_tokens=200_000),
             model("alpha/free", prices={"input": "0", "output": "0"}),
+            *(
+                model(
+                    f"{name}/vectors",
+                    type="embedding",
+                    prices={"input": "1.00"},
+                    output_modalities=["embedding"],
+                )
+                for name in ("alpha", "gamma")
+            ),
         ],
     }
 
@@ -94,6 +105,7 @@ def main() -> None:
     from django.core.management import call_command
 
     from accounts.api import create_key, create_organization, organization_pk
+    from accounts.types import Limits
     from billing.api import grant
     from catalog.api import import_document
     from ccapi.core.money import nano
@@ -102,9 +114,11 @@ def main() -> None:
     import_document(document(arguments.upstream, arguments.dead))
     made = []
     for number, credit in enumerate(arguments.account):
-        organization = create_organization(f"Customer {number}", f"customer{number}@example.com")
+        organization = create_organization(
+            f"Customer {number}", f"customer{number}@example.com", limits=Limits()
+        )
         grant(organization_pk(organization), nano(credit), reason="test", actor="tests")
-        secret = create_key(organization, name="first").secret
+        secret = create_key(organization, name="first", manages_keys=True).secret
         made.append({"organization": organization, "api_key": secret, "credit": credit})
     sys.stdout.write(json.dumps(made) + "\n")
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import anthropic
@@ -39,13 +39,16 @@ class Account(msgspec.Struct, frozen=True):
 class Web:
     """One web process."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], *, stderr: IO[bytes] | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.web", str(self.port)], cwd=ROOT, env=environment
+            [sys.executable, "-m", "tests.e2e.web", str(self.port)],
+            cwd=ROOT,
+            env=environment,
+            stderr=stderr,
         )
         self._wait()
 
@@ -93,6 +96,13 @@ class Stack:
             "CCAPI_SWEEP_S": "0.5",
             "CCAPI_TOP_UP_URL": "https://example.com/top-up",
             "CCAPI_LOG_LEVEL": "warning",
+            # A test's machine is busier than a server: nobody means an absent Valkey by a second.
+            "CCAPI_VALKEY_HOT_S": "1.0",
+            "CCAPI_LEASE_TTL_S": "2",
+            # What one test makes a provider do is nothing to the next one (`test_breakers` has them
+            # on), and there is always a repeat to spend.
+            "CCAPI_BREAKER_FAILURES": "0",
+            "CCAPI_RETRY_RATIO": "1",
         }
         self.webs: list[Web] = []
         self._admin(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
@@ -110,9 +120,9 @@ class Stack:
         drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         self._admin(drop.format(sql.Identifier(self.database)))
 
-    def web(self, **environment: str) -> Web:
-        """One more web process."""
-        web = Web({**self.environment, **environment})
+    def web(self, *, stderr: IO[bytes] | None = None, **environment: str) -> Web:
+        """One more web process; `stderr` gets its log."""
+        web = Web({**self.environment, **environment}, stderr=stderr)
         self.webs.append(web)
         return web
 
@@ -120,9 +130,10 @@ class Stack:
         """A customer of one's own, with this credit in dollars."""
         return self._accounts[credit].pop()
 
-    def new_account(self, credit: str) -> Account:
+    def new_account(self, credit: str, *, concurrent: int = 0) -> Account:
         """A customer with exactly this credit, made by the command that an operator would use."""
         arguments = ["Stormy", "--email", f"{time.time_ns()}@example.com", "--credit", credit]
+        arguments += ["--rpm", "0", "--tpm", "0", "--concurrent", str(concurrent)]
         made = json.loads(self.manage("account", "create", *arguments, "--json").stdout)
         return Account(organization=made["organization"], api_key=made["api_key"])
 

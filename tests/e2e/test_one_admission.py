@@ -14,9 +14,30 @@ from tests.fakes.steps import reply
 from tests.fakes.transcripts import OPENAI
 from tests.fakes.upstream import Upstream
 
-BODY = {"model": "alpha/one", "messages": [{"role": "user", "content": "Hi."}], "max_tokens": 500}
+BODY: dict[str, Any] = {
+    "model": "alpha/one",
+    "messages": [{"role": "user", "content": "Hi."}],
+    "max_tokens": 500,
+}
 # Paths of Django that call no upstream and cost nothing.
-UNBILLED = ("admin/", "models", "providers", "credits", "generations")
+UNBILLED = (
+    *("admin/", "models", "providers", "credits", "generations", "groups", "keys", "usage"),
+    *("schema", "docs"),
+)
+
+# What a protocol asks with where it does not use `messages`.
+OWN: dict[str, dict[str, Any]] = {
+    "ollama_generate": {"prompt": "Hi."},
+    "openai_responses": {"input": "Hi."},
+    **{
+        name: {"model": "alpha/vectors", "input": "Hi."}
+        for name in ("openai_embeddings", "ollama_embed", "ollama_embeddings")
+    },
+}
+
+
+def asked(path: str, *, streamed: bool = False) -> dict[str, Any]:
+    return {**BODY, **OWN.get(ROUTES[path].codec.name, {}), "stream": streamed}
 
 
 @pytest.mark.parametrize("path", sorted(ROUTES))
@@ -27,7 +48,7 @@ def test_every_chat_route_refuses_an_empty_wallet_before_the_upstream(
     broke = stack.account("0.000001")
 
     with stack.http(broke) as client:
-        answer = client.post(path, json={**BODY, "stream": streamed})
+        answer = client.post(path, json=asked(path, streamed=streamed))
 
     assert answer.status_code == 402, answer.text
     assert answer.headers["x-should-retry"] == "false"
@@ -54,7 +75,9 @@ def test_django_serves_nothing_that_is_billed() -> None:
     assert served
     for path in served:
         bare = path.removeprefix("v1/")
-        assert bare.startswith(UNBILLED), f"{path} is neither admitted by the walk nor unbilled"
+        assert not bare or bare.startswith(UNBILLED), (
+            f"{path} is neither admitted by the walk nor unbilled"
+        )
 
 
 def test_a_402_tells_its_numbers(stack: Stack) -> None:
@@ -120,7 +143,8 @@ def test_wrong_requests_get_clear_errors_in_the_routes_protocol(
         not_object = client.post(path, content=b"[]")
         deep = client.post(path, content=b'{"messages":' + b"[" * 100_000)
         no_messages = client.post(path, json={"model": "alpha/one", "max_tokens": 5})
-        wrong_type = client.post(path, json={**BODY, "temperature": "hot"})
+        wrong_field = "dimensions" if ROUTES[path].kind == "embedding" else "stream"
+        wrong_type = client.post(path, json={**asked(path), wrong_field: "hot"})
         large = client.post(path, content=b"x" * (33 * 1024 * 1024))
     with stack.http(None) as nobody:
         unknown = nobody.post(path, json=BODY)
@@ -131,12 +155,17 @@ def test_wrong_requests_get_clear_errors_in_the_routes_protocol(
     assert large.status_code == 413
     assert unknown.status_code == 401
     for answer in (got, not_json, deep, no_messages, wrong_type, large, unknown):
-        error = answer.json()["error"]
-        assert error["message"]
-        if path == "/v1/messages":
-            assert answer.json()["type"] == "error"
-        else:
-            assert error["code"]
+        told = answer.json()
+        match ROUTES[path].codec.name:
+            case "anthropic":
+                assert told["type"] == "error"
+                assert told["error"]["message"]
+            case name if name.startswith("ollama"):
+                assert told["error"]
+                assert told["code"]
+            case _:
+                assert told["error"]["message"]
+                assert told["error"]["code"]
         assert answer.headers["x-request-id"].startswith("req_")
 
 

@@ -1,27 +1,16 @@
-"""A web process for tests: uvicorn on a given port, which ends when its parent does."""
+"""A web process for tests: production's, on a given port, which ends when its parent does."""
 
 import ctypes
 import signal
 import sys
 
-import uvicorn
+from ccapi import web
 
 
 def main(port: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
-    uvicorn.run(
-        "ccapi.asgi:application",
-        host="127.0.0.1",
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-    )
+    sys.exit(web.main(["--port", str(port)]))
 
 
 if __name__ == "__main__":
