@@ -236,8 +236,10 @@ def test_a_seeded_model_costs_what_the_library_calculates(entry: ModelEntry) -> 
 def test_the_seed_has_a_current_choice_of_every_provider() -> None:
     count: dict[str, int] = {}
     for entry in seeding.load({}).models:
-        count[entry.provider] = count.get(entry.provider, 0) + 1
         assert entry.columns["context_length"], entry.id
+        if entry.columns["type"] == "embedding":
+            continue  # it writes nothing
+        count[entry.provider] = count.get(entry.provider, 0) + 1
         assert entry.columns["max_output_tokens"], entry.id
 
     listed = {name: number for name, number in count.items() if name in reference.LIBRARY}

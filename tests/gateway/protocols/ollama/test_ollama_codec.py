@@ -29,6 +29,7 @@ from gateway.ir.events import (
 )
 from gateway.ir.request import (
     Audio,
+    CacheMark,
     Image,
     Media,
     Message,
@@ -445,3 +446,57 @@ def test_the_generate_form_asks_and_answers() -> None:
 def test_the_generate_form_refuses_what_only_a_runtime_can_do(fields: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedParameter):
         GENERATE.decode_request(body_of({"model": "m", "prompt": "Hi"} | fields))
+
+
+def test_calls_without_ids_get_other_ids_in_every_answer() -> None:
+    call = {"function": {"name": "look", "arguments": {}}}
+    message = {"role": "assistant", "content": "", "tool_calls": [call, call]}
+    answers = [
+        said(message=message, done=True, created_at=f"2026-01-02T03:04:0{second}Z")
+        for second in range(2)
+    ]
+
+    parts = [
+        part
+        for answer in answers
+        for part in CODEC.decode_response(json.dumps(answer).encode()).choices[0].parts
+    ]
+
+    ids = [part.id for part in parts if isinstance(part, ToolCall)]
+    assert len(set(ids)) == 4
+    streamed = events_of(json.dumps(answers[0]).encode() + b"\n")
+    assert [event.id for event in streamed if isinstance(event, ToolCallStarted)] == ids[:2]
+
+
+def test_no_line_end_of_a_text_ends_the_line_that_the_sdk_reads() -> None:
+    text = "a\u2028b\u2029c\u0085d"
+    encoder = CODEC.stream_encoder(decoded(), TOLD)
+
+    line = encoder.encode(TextDelta(text=text)).decode()
+
+    assert len(line.splitlines()) == 1
+    assert json.loads(line)["message"]["content"] == text
+
+
+def test_log_probabilities_are_a_list_of_tokens_in_this_protocol_alone() -> None:
+    tokens = [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}]
+    line = said(message={"role": "assistant", "content": "a"}, logprobs=tokens)
+
+    (event,) = [e for e in events_of(json.dumps(line).encode() + b"\n") if isinstance(e, TextDelta)]
+
+    assert event.logprobs is not None
+    assert json.loads(bytes(event.logprobs)) == {"content": tokens}
+    written = CODEC.stream_encoder(decoded(), TOLD).encode(event)
+    assert json.loads(written)["logprobs"] == tokens
+
+
+def test_cache_marks_and_fields_of_other_vendors_are_named_as_dropped() -> None:
+    request = Request(
+        model="m",
+        messages=(Message(role="user", parts=(Text(text="Hi", cache=CacheMark()),)),),
+        extras={"anthropic": {"service_tier": Raw(b'"auto"')}},
+    )
+
+    encoded = CODEC.encode_request(request, Target(upstream_model="up", stream=False))
+
+    assert encoded.dropped == ("cache_control", "service_tier")

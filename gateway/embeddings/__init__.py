@@ -1,0 +1,6 @@
+"""Vectors of texts: OpenAI's, Gemini's and Ollama's embeddings, each to any of them.
+
+The walk is that of the chat routes, with its one admission, its failover and its settlement; only
+the codecs differ. A request's texts stand in `values.Inputs`, an answer's vectors are parts of its
+one choice. Anthropic has no embeddings, so neither a route nor an upstream of it is here.
+"""
