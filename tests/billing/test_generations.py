@@ -331,7 +331,8 @@ def test_a_sheet_of_fifty_thousand_requests_needs_little_memory_and_holds_no_tra
     assert waiting == [(0,)]
     assert lines == 50_001
     assert size > 9_000_000
-    assert _peak_kb(web) - before < 8_000  # kB: a page, not the sheet
+    # kB: a few pages. The rows of the whole sheet, as objects, are ten times that.
+    assert _peak_kb(web) - before < 20_000
 
 
 def _peak_kb(web: Web) -> int:
