@@ -104,7 +104,7 @@ class Stack:
             "CCAPI_BREAKER_FAILURES": "0",
             "CCAPI_RETRY_RATIO": "1",
         }
-        self.webs: list[Web] = []
+        self._webs: list[Web] = []
         self._admin(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
         arguments = ["--upstream", upstream.url, "--dead", dead_url]
         for credit, count in accounts.items():
@@ -115,15 +115,20 @@ class Stack:
             self._accounts.setdefault(made["credit"], []).append(Account(**made))
 
     def close(self) -> None:
-        for web in self.webs:
+        for web in self._webs:
             web.stop()
         drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         self._admin(drop.format(sql.Identifier(self.database)))
 
+    @property
+    def webs(self) -> list[Web]:
+        """Those that run: a test's own are gone with it."""
+        return [web for web in self._webs if web.process.poll() is None]
+
     def web(self, *, stderr: IO[bytes] | None = None, **environment: str) -> Web:
         """One more web process; `stderr` gets its log."""
         web = Web({**self.environment, **environment}, stderr=stderr)
-        self.webs.append(web)
+        self._webs.append(web)
         return web
 
     def account(self, credit: str = "1.00") -> Account:

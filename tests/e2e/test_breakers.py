@@ -100,7 +100,6 @@ def made(shared_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield Duo(shared_stack, shared_stack.account(), webs, flapping, valkey)
         for web in webs:
             web.stop()
-            shared_stack.webs.remove(web)
 
 
 @pytest.fixture

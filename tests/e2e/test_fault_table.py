@@ -234,7 +234,6 @@ def stories(
                 }
         finally:
             web.stop()
-            shared_stack.webs.remove(web)
 
 
 Stories = dict[tuple[str, Protocol, Form], Story]

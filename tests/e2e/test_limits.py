@@ -213,7 +213,6 @@ def test_places_held_by_a_killed_process_come_back(
         stack.http(account) as client,
         contextlib.ExitStack() as cleanup,
     ):
-        cleanup.callback(stack.webs.remove, doomed)
         cleanup.callback(doomed.kill)
         streaming = on_doomed.send(on_doomed.build_request("POST", CHAT, json=body), stream=True)
         time.sleep(2.2)  # longer than a lease lives by itself

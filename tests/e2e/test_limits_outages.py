@@ -35,7 +35,6 @@ def own_urls(shared_stack: Stack, own_valkey: ValkeyServer) -> Iterator[list[str
     yield [web.url for web in webs]
     for web in webs:
         web.stop()
-        shared_stack.webs.remove(web)
 
 
 def until_shared(stack: Stack, urls: list[str], account: Account) -> None:

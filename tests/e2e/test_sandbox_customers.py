@@ -61,7 +61,6 @@ def shop(shared_stack: Stack) -> Iterator[Shop]:
             yield Shop(shared_stack, web, account, *sdks)
         finally:
             web.stop()
-            shared_stack.webs.remove(web)
 
 
 def openai_gets(shop: Shop, name: str, *, stream: bool) -> str:
