@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import httpx2
-import psycopg
 import pytest
 from django.db import connection
 from django.test import Client
@@ -25,10 +24,9 @@ from billing import generations
 from billing.types import STATUSES
 from ccapi.core.errors import InvalidParameter
 from ccapi.core.ids import generation_id, uuid7
-from ccapi.core.postgres import conninfo
 from tests.billing.money import Bank, leave, open_bank, rows
 from tests.billing.usage_rows import add
-from tests.e2e.stack import Web
+from tests.e2e.stack import Web, with_database
 
 # Django's test client is synchronous; a server is not, and reads the answer as it comes.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
@@ -295,9 +293,7 @@ def test_every_status_that_the_gateway_writes_can_be_asked_for() -> None:
 @pytest.fixture
 def web(real_bank: Bank) -> Iterator[Web]:
     """The product's own web process on this test's database."""
-    of = psycopg.conninfo.conninfo_to_dict(conninfo())
-    server = f"{of['user']}:{of.get('password', '')}@{of.get('host', '')}:{of.get('port', '')}"
-    url = f"postgresql://{server}/{connection.settings_dict['NAME']}"
+    url = with_database(os.environ["DATABASE_URL"], connection.settings_dict["NAME"])
     leave()
     process = Web({**os.environ, "DATABASE_URL": url, "CCAPI_LOG_LEVEL": "warning"})
     yield process

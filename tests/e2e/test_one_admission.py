@@ -185,8 +185,8 @@ def test_a_key_revoked_stops_acting_within_a_second_in_every_process(
     time.sleep(1.2)
     after = [client.post("/v1/chat/completions", json=BODY) for client in clients]
 
-    assert before == [200, 200]
-    assert [answer.status_code for answer in after] == [401, 401]
+    assert before == [200] * len(clients)
+    assert [answer.status_code for answer in after] == [401] * len(clients)
     assert after[0].json()["error"]["code"] == "key_revoked"
     for client in clients:
         client.close()
