@@ -35,6 +35,7 @@ from gateway.protocols.anthropic.stops import encode_stop
 from gateway.protocols.anthropic.turns import safe_id
 from gateway.protocols.anthropic.usage import encode_usage
 from gateway.protocols.base import Told
+from gateway.protocols.shared.raws import one_line
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
@@ -232,7 +233,7 @@ class Encoder:
 
     def _write(self, name: str, fields: wire.Json) -> None:
         data = wire.encode({"type": name} | fields)
-        self._out.append(b"event: " + name.encode() + b"\ndata: " + _one_line(data) + b"\n\n")
+        self._out.append(b"event: " + name.encode() + b"\ndata: " + one_line(data) + b"\n\n")
 
     def _taken(self) -> bytes:
         out, self._out = b"".join(self._out), []
@@ -248,10 +249,3 @@ def _done(block: Block) -> bool:
     except msgspec.DecodeError:
         return False
     return True
-
-
-def _one_line(data: bytes) -> bytes:
-    """JSON without line ends, which would end the field of the event."""
-    if b"\n" in data or b"\r" in data:
-        return msgspec.json.format(data, indent=-1)
-    return data

@@ -15,7 +15,8 @@ from gateway.protocols.base import Frame
 from gateway.protocols.gemini import wire
 from gateway.protocols.gemini.errors import encode_error
 from gateway.protocols.gemini.usage import COST_FIELDS, cost_fields, encode_usage
-from gateway.protocols.gemini.writer import Framing, one_line
+from gateway.protocols.gemini.writer import Framing
+from gateway.protocols.shared.raws import one_line
 from gateway.protocols.shared.splice import splice
 
 _LAST = frozenset({Stopped, UsageReported})

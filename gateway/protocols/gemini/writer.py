@@ -39,6 +39,7 @@ from gateway.protocols.gemini.response import SPOKEN_TYPE, foreign_thoughts
 from gateway.protocols.gemini.signatures import seal
 from gateway.protocols.gemini.stops import encode_stop
 from gateway.protocols.gemini.usage import encode_usage
+from gateway.protocols.shared.raws import one_line
 
 SSE_TYPE = "text/event-stream; charset=utf-8"
 JSON_TYPE = "application/json; charset=utf-8"
@@ -64,13 +65,6 @@ class Framing:
         if not self.array:
             return b""
         return b"\r\n]" if self._began else b"[]"
-
-
-def one_line(data: bytes) -> bytes:
-    """JSON without line ends, which would end the field of the event."""
-    if b"\n" in data or b"\r" in data:
-        return msgspec.json.format(data, indent=-1)
-    return data
 
 
 class Call:

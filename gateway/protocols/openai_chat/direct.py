@@ -9,8 +9,9 @@ from gateway.ir.response import Costs
 from gateway.protocols.base import Body, Encoded, Frame, Target, Told
 from gateway.protocols.openai_chat import errors, reasoning, wire
 from gateway.protocols.openai_chat.request import LIMIT_FIELDS, PATH, limit_field, with_usage
-from gateway.protocols.openai_chat.usage import cost_fields, encode_usage
+from gateway.protocols.openai_chat.usage import encode_usage
 from gateway.protocols.openai_chat.writer import CONTENT_TYPE, DONE_FRAME
+from gateway.protocols.shared.openai_fields import cost_fields
 from gateway.protocols.shared.splice import Span, spans, splice
 
 # Fields of CCAPI's own, which no upstream knows.

@@ -28,6 +28,7 @@ from gateway.ir.request import (
 )
 from gateway.protocols.openai_chat import reasoning, wire
 from gateway.protocols.shared import fields
+from gateway.protocols.shared.openai_fields import AUDIO_TYPES, media
 
 NAME = "openai"
 ROLES: dict[str, Role] = {
@@ -38,7 +39,6 @@ ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
-AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 _KNOWN = frozenset({"role", "content", "name"})
 _KNOWN_ASSISTANT = _KNOWN | {
@@ -239,14 +239,6 @@ def _image(part: wire.Object, at: str) -> Image:
         detail = fields.text(table, "detail", within=at + "image_url.")
     source = media(fields.required(url, at + "image_url.url"))
     return Image(source=source, detail=detail or "", cache=_cache(part, at))
-
-
-def media(url: str) -> Media:
-    """A `data:` URL as its bytes and type; any other URL as it is."""
-    head, mark, data = url.partition(";base64,")
-    if mark and head.startswith("data:"):
-        return Media(data=data, media_type=head.removeprefix("data:"))
-    return Media(url=url)
 
 
 def _audio(part: wire.Object, at: str) -> Audio:

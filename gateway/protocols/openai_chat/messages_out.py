@@ -28,23 +28,11 @@ from gateway.ir.request import (
 )
 from gateway.protocols.openai_chat import wire
 from gateway.protocols.openai_chat.messages_in import NAME
+from gateway.protocols.shared.dropped import Dropped
 
 Wire = dict[str, object]
 
 _MOVED = "(The content of this result follows in the next user message.)"
-
-
-class Dropped:
-    """Names of what was left out, each once, in order."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, None] = {}
-
-    def add(self, name: str) -> None:
-        self._names[name] = None
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._names)
 
 
 def encode_messages(request: Request, dropped: Dropped) -> list[Wire]:

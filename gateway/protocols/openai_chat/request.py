@@ -19,7 +19,7 @@ from gateway.ir.request import (
 from gateway.protocols.base import Body, Encoded, Target
 from gateway.protocols.openai_chat import wire
 from gateway.protocols.openai_chat.messages_in import NAME, decode_messages
-from gateway.protocols.openai_chat.messages_out import Dropped, encode_messages
+from gateway.protocols.openai_chat.messages_out import encode_messages
 from gateway.protocols.openai_chat.tools import (
     decode_choice,
     decode_tools,
@@ -27,6 +27,7 @@ from gateway.protocols.openai_chat.tools import (
     encode_tools,
 )
 from gateway.protocols.shared import fields
+from gateway.protocols.shared.dropped import Dropped
 
 PATH = "/chat/completions"
 CHOICES_MAX = 128

@@ -13,6 +13,7 @@ import msgspec
 from ccapi.core.usage import Usage, count
 from gateway.ir.response import Costs
 from gateway.protocols.openai_chat import wire
+from gateway.protocols.shared.openai_fields import cost_fields, take
 
 
 def decode_usage(raw: wire.Raw) -> Usage | None:
@@ -42,13 +43,13 @@ def _normalised(told: wire.Usage, raw: wire.Raw) -> Usage:
         reasoning = beyond
         completion += beyond
     # A part can never exceed its whole: what is left of it is shared out in this order.
-    prompt, cache_read = _take(prompt, cached)
-    prompt, cache_write = _take(prompt, count(read.cache_write_tokens))
-    prompt, input_audio = _take(prompt, count(read.audio_tokens))
-    prompt, input_image = _take(prompt, count(read.image_tokens))
-    completion, reasoning = _take(completion, reasoning)
-    completion, output_audio = _take(completion, count(written.audio_tokens))
-    completion, output_image = _take(completion, count(written.image_tokens))
+    prompt, cache_read = take(prompt, cached)
+    prompt, cache_write = take(prompt, count(read.cache_write_tokens))
+    prompt, input_audio = take(prompt, count(read.audio_tokens))
+    prompt, input_image = take(prompt, count(read.image_tokens))
+    completion, reasoning = take(completion, reasoning)
+    completion, output_audio = take(completion, count(written.audio_tokens))
+    completion, output_image = take(completion, count(written.image_tokens))
     tools = told.server_tool_use_details
     return Usage(
         input=prompt,
@@ -63,11 +64,6 @@ def _normalised(told: wire.Usage, raw: wire.Raw) -> Usage:
         web_searches=count(tools.web_search_requests) if tools else 0,
         raw=wire.Raw(bytes(raw)),
     )
-
-
-def _take(whole: int, part: int) -> tuple[int, int]:
-    part = min(whole, part)
-    return whole - part, part
 
 
 def encode_usage(usage: Usage, costs: Costs) -> bytes:
@@ -90,12 +86,3 @@ def encode_usage(usage: Usage, costs: Costs) -> bytes:
             **{name: wire.Raw(value) for name, value in cost_fields(costs).items()},
         }
     )
-
-
-def cost_fields(costs: Costs) -> dict[str, bytes]:
-    """What we add to `usage`, as JSON number literals."""
-    return {
-        "input_cost": costs.input.encode(),
-        "output_cost": costs.output.encode(),
-        "cost": costs.total.encode(),
-    }

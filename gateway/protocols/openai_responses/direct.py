@@ -11,9 +11,10 @@ from gateway.protocols.base import Body, Encoded, Frame, Target, Told
 from gateway.protocols.openai_responses import echo, errors, items, signatures, wire
 from gateway.protocols.openai_responses.items_out import encode_thoughts
 from gateway.protocols.openai_responses.request import OUTPUT_TOKENS_MIN, PATH
-from gateway.protocols.openai_responses.usage import cost_fields, encode_usage
+from gateway.protocols.openai_responses.usage import encode_usage
 from gateway.protocols.openai_responses.wire import NAME
 from gateway.protocols.openai_responses.writer import CONTENT_TYPE
+from gateway.protocols.shared.openai_fields import cost_fields
 from gateway.protocols.shared.splice import splice
 
 # Fields of CCAPI's own, which no upstream knows.

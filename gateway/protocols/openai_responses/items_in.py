@@ -30,6 +30,7 @@ from gateway.ir.request import (
 from gateway.protocols.openai_responses import signatures, wire
 from gateway.protocols.openai_responses.wire import NAME
 from gateway.protocols.shared import fields
+from gateway.protocols.shared.openai_fields import AUDIO_TYPES, media
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -37,7 +38,6 @@ ROLES: dict[str, Role] = {
     "user": "user",
     "assistant": "assistant",
 }
-AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 CUSTOM_CALL = "custom_tool_call"
 CUSTOM_RESULT = "custom_tool_call_output"
 REFERENCE = "item_reference"
@@ -223,14 +223,6 @@ def _image(part: wire.Object, at: str) -> Image:
         source = media(url)
     detail = fields.text(part, "detail", within=at) or ""
     return Image(source=source, detail=detail, cache=_cache(part, at))
-
-
-def media(url: str) -> Media:
-    """A `data:` URL as its bytes and type; any other URL as it is."""
-    head, mark, data = url.partition(";base64,")
-    if mark and head.startswith("data:"):
-        return Media(data=data, media_type=head.removeprefix("data:"))
-    return Media(url=url)
 
 
 def _file(part: wire.Object, at: str) -> File:

@@ -30,21 +30,9 @@ from gateway.protocols.openai_responses import signatures, wire
 from gateway.protocols.openai_responses.items_in import CUSTOM_CALL, CUSTOM_RESULT
 from gateway.protocols.openai_responses.tools import custom_input
 from gateway.protocols.openai_responses.wire import NAME, Wire
+from gateway.protocols.shared.dropped import Dropped
 
 CALL_ID_LENGTH_MAX = 64  # the API refuses longer ones
-
-
-class Dropped:
-    """Names of what was left out, each once, in order."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, None] = {}
-
-    def add(self, name: str) -> None:
-        self._names[name] = None
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._names)
 
 
 def encode_items(request: Request, messages: Sequence[Message], dropped: Dropped) -> list[object]:

@@ -16,7 +16,7 @@ from gateway.ir.request import Message, ReasoningConfig, Request, ResponseFormat
 from gateway.protocols.base import Body, Encoded, Target
 from gateway.protocols.openai_responses import wire
 from gateway.protocols.openai_responses.items_in import REFERENCE, decode_items
-from gateway.protocols.openai_responses.items_out import Dropped, encode_items
+from gateway.protocols.openai_responses.items_out import encode_items
 from gateway.protocols.openai_responses.tools import (
     decode_choice,
     decode_tools,
@@ -25,6 +25,7 @@ from gateway.protocols.openai_responses.tools import (
 )
 from gateway.protocols.openai_responses.wire import NAME, Wire
 from gateway.protocols.shared import fields
+from gateway.protocols.shared.dropped import Dropped
 
 PATH = "/responses"
 OUTPUT_TOKENS_MIN = 16  # the API refuses less

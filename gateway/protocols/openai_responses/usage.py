@@ -11,6 +11,7 @@ import msgspec
 from ccapi.core.usage import Usage, count
 from gateway.ir.response import Costs
 from gateway.protocols.openai_responses import wire
+from gateway.protocols.shared.openai_fields import cost_fields, take
 
 
 def decode_usage(raw: wire.Raw) -> Usage | None:
@@ -28,13 +29,13 @@ def _normalised(told: wire.Usage, raw: wire.Raw) -> Usage:
     inputs = told.input_tokens_details or wire.InputDetails()
     outputs = told.output_tokens_details or wire.OutputDetails()
     # A part can never exceed its whole: what is left of it is shared out in this order.
-    read, cache_read = _take(read, count(inputs.cached_tokens))
-    read, cache_write = _take(read, count(inputs.cache_write_tokens))
-    read, input_audio = _take(read, count(inputs.audio_tokens))
-    read, input_image = _take(read, count(inputs.image_tokens))
-    written, reasoning = _take(written, count(outputs.reasoning_tokens))
-    written, output_audio = _take(written, count(outputs.audio_tokens))
-    written, output_image = _take(written, count(outputs.image_tokens))
+    read, cache_read = take(read, count(inputs.cached_tokens))
+    read, cache_write = take(read, count(inputs.cache_write_tokens))
+    read, input_audio = take(read, count(inputs.audio_tokens))
+    read, input_image = take(read, count(inputs.image_tokens))
+    written, reasoning = take(written, count(outputs.reasoning_tokens))
+    written, output_audio = take(written, count(outputs.audio_tokens))
+    written, output_image = take(written, count(outputs.image_tokens))
     return Usage(
         input=read,
         cache_read=cache_read,
@@ -47,11 +48,6 @@ def _normalised(told: wire.Usage, raw: wire.Raw) -> Usage:
         output_image=output_image,
         raw=wire.Raw(bytes(raw)),
     )
-
-
-def _take(whole: int, part: int) -> tuple[int, int]:
-    part = min(whole, part)
-    return whole - part, part
 
 
 def encode_usage(usage: Usage, costs: Costs) -> wire.Raw:
@@ -80,12 +76,3 @@ def encode_usage(usage: Usage, costs: Costs) -> wire.Raw:
             **{name: wire.Raw(value) for name, value in cost_fields(costs).items()},
         }
     )
-
-
-def cost_fields(costs: Costs) -> dict[str, bytes]:
-    """What we add to `usage`, as JSON number literals."""
-    return {
-        "input_cost": costs.input.encode(),
-        "output_cost": costs.output.encode(),
-        "cost": costs.total.encode(),
-    }

@@ -7,6 +7,7 @@ since their unknown fields must survive.
 
 import msgspec
 
+from gateway.protocols.shared import raws
 from gateway.protocols.shared.raws import Object, Raw, decode_object, encode, first, is_set, raw
 
 # Read and written through this module by the rest of the codec.
@@ -133,7 +134,4 @@ decode_logprobs = msgspec.json.Decoder(ChatLogprobs).decode
 
 def one_line(raw: Raw) -> Raw:
     """JSON without line ends, which would end a field of a stream's event."""
-    data = bytes(raw)
-    if b"\n" in data or b"\r" in data:
-        return Raw(msgspec.json.format(data, indent=-1))
-    return Raw(data)
+    return Raw(raws.one_line(bytes(raw)))
