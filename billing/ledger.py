@@ -114,6 +114,9 @@ class Ledger:
                 slow = loop.call_later(SLOW_S, self._went_away)
                 try:
                     await self._apply(batch)
+                except postgres.Contended:
+                    self._stand_back(batch)
+                    await asyncio.sleep(pause)
                 except BillingUnavailable:
                     self._went_away()
                     await asyncio.sleep(pause)
@@ -147,6 +150,20 @@ class Ledger:
         self._away_since = None
         if not self._spooled:
             self._spool.clear()
+
+    def _stand_back(self, batch: Lines) -> None:
+        """Somebody holds a wallet's lock: PostgreSQL is there, and the others go first.
+
+        Where it keeps several organizations waiting, and took nothing, it is as good as away.
+        """
+        left = {key: pair for key in batch if (pair := self._unsettled.pop(key, None)) is not None}
+        self._unsettled |= left
+        organizations = {organization for organization, _ in left.values()}
+        if len(left) == len(batch) and len(organizations) > 1:
+            self._went_away()
+        else:
+            self._to_disk()
+            self._came_back()
 
     def _to_disk(self) -> None:
         self._spool_soon = False
