@@ -315,7 +315,7 @@ def test_one_locked_wallet_keeps_only_its_own_settlements_waiting(bank: Bank) ->
         while posted != 998_000 and not blocker.done():
             await asyncio.sleep(0.1)
             posted = (await postgres.fetch_all(POSTED, (other.organization,)))[0][0]
-        while ledger.current().away_s and not blocker.done():
+        while ledger.current().away_s and not blocker.done():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)  # until it knows that it is one wallet, not PostgreSQL
         was_locked = not blocker.done()
         await blocker
