@@ -9,30 +9,20 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-import structlog
 from django.conf import settings
 
 from billing import ledger, sweeper
-from billing.pricing import affordable_output, bound_amount
+from billing.bounds import bound_amount
+from billing.refusals import OUTPUT_MIN, Verdict, affordable, is_media, payment_required, refusal
 from billing.types import Admission, Bound, Hold, Outcome, Settlement, UsageSource
 from catalog.types import PriceVersion
 from ccapi.core import postgres
-from ccapi.core.errors import (
-    AccountSuspended,
-    BillingUnavailable,
-    InFlightReservations,
-    PaymentRequired,
-    RequestExceedsBalance,
-)
+from ccapi.core.errors import BillingUnavailable
 from ccapi.core.loops import PerLoop
-from ccapi.core.money import dollars
 from ccapi.core.usage import Usage
-
-log = structlog.get_logger(__name__)
 
 HOLD = "SELECT i, verdict, posted, held, available FROM hold_batch_v1(%s, %s, %s)"
 HOLD_S = 2.0  # how long a batch may take
-OUTPUT_MIN = 256  # a request that did not say how much is not cut below this many tokens an answer
 SHRINKS = 3  # other requests may take what was free between looking and taking
 
 
@@ -55,13 +45,6 @@ class Wanted(NamedTuple):
     price: PriceVersion
 
 
-class Verdict(NamedTuple):
-    word: str
-    posted: int  # the whole balance, with the credit limit
-    held: int
-    available: int
-
-
 async def admit(admission: Admission) -> Hold:
     """Place a hold for the request, or say why not.
 
@@ -73,21 +56,24 @@ async def admit(admission: Admission) -> Hold:
     bounds = admission.bounds
     applied: int | None = None
     for _ in range(SHRINKS):
-        amount, price = _dearest(bounds)
+        amount, price = dearest(bounds)
         verdict = await _place(admission, amount, price)
         if verdict.word in ("held", "duplicate"):
             return _hold(admission, amount, price, applied)
         if verdict.word not in ("in_flight", "insufficient"):
-            raise _refusal(verdict.word, admission)
-        affordable = _affordable(admission, verdict.available)
-        if admission.output_is_stated or affordable < OUTPUT_MIN:
+            raise refusal(verdict.word, admission)
+        if admission.output_is_stated or is_media(admission):
             break
-        applied = affordable
+        covered = affordable(admission, verdict.available)
+        if covered < OUTPUT_MIN:
+            break
+        applied = covered
         bounds = _shrunk(admission, applied)
-    raise _payment_required(admission, _dearest(admission.bounds)[0], verdict)
+    raise payment_required(admission, dearest(admission.bounds)[0], verdict)
 
 
-def _dearest(bounds: tuple[Bound, ...]) -> tuple[int, PriceVersion]:
+def dearest(bounds: tuple[Bound, ...]) -> tuple[int, PriceVersion]:
+    """The most that any candidate can cost, and that one's price. Raises: ModelNotPriced."""
     amount, price = -1, bounds[0].price
     for bound in bounds:
         most = bound_amount(bound)
@@ -97,8 +83,12 @@ def _dearest(bounds: tuple[Bound, ...]) -> tuple[int, PriceVersion]:
 
 
 async def _place(admission: Admission, amount: int, price: PriceVersion) -> Verdict:
+    return await _desks.get().run(Wanted(request_for(admission, amount, price), price))
+
+
+def request_for(admission: Admission, amount: int, price: PriceVersion) -> Request:
     caller = admission.caller
-    request = Request(
+    return Request(
         request_id=admission.request_id,
         organization_id=caller.organization_id,
         key_id=caller.key_id,
@@ -107,11 +97,16 @@ async def _place(admission: Admission, amount: int, price: PriceVersion) -> Verd
         model=price.model,
         endpoint=admission.endpoint,
     )
-    return await _desks.get().run(Wanted(request, price))
 
 
 def _hold(admission: Admission, amount: int, price: PriceVersion, applied: int | None) -> Hold:
     ledger.current().open.add(admission.request_id)
+    return hold_for(admission, amount, price, applied)
+
+
+def hold_for(
+    admission: Admission, amount: int, price: PriceVersion, applied: int | None = None
+) -> Hold:
     return Hold(
         request_id=admission.request_id,
         organization_id=admission.caller.organization_id,
@@ -122,57 +117,11 @@ def _hold(admission: Admission, amount: int, price: PriceVersion, applied: int |
     )
 
 
-def _affordable(admission: Admission, budget: int) -> int:
-    """Output tokens per answer that this much money covers at every candidate."""
-    return min(affordable_output(bound, budget) for bound in admission.bounds) // admission.choices
-
-
 def _shrunk(admission: Admission, applied: int) -> tuple[Bound, ...]:
     most = applied * admission.choices
     return tuple(
         msgspec.structs.replace(bound, output_tokens=min(bound.output_tokens, most))
         for bound in admission.bounds
-    )
-
-
-def _refusal(word: str, admission: Admission) -> AccountSuspended | BillingUnavailable:
-    if word == "suspended":
-        return AccountSuspended("This organization's wallet is suspended. Contact support.")
-    # settled, conflict, no_wallet: ids are made anew for each request, so this is ours to look at.
-    log.error("admission.refused", reason=word, request_id=str(admission.request_id))
-    return BillingUnavailable("The request could not be registered. Try again.")
-
-
-def _payment_required(admission: Admission, required: int, verdict: Verdict) -> PaymentRequired:
-    """The 402 that fits: wait (open holds), ask for less, or add credit."""
-    available = max(0, verdict.available)
-    least = 1 if admission.output_is_stated else OUTPUT_MIN
-    details: dict[str, object] = {
-        "required": dollars(required),
-        "available": dollars(available),
-        "held": dollars(verdict.held),
-        "affordable_max_tokens": _affordable(admission, available),
-    }
-    if settings.CCAPI_TOP_UP_URL:
-        details["top_up_url"] = settings.CCAPI_TOP_UP_URL
-    costs = f"This request may cost up to ${dollars(required)}"
-    has = f"${dollars(available)} is available"
-    if admission.output_is_stated:
-        would_do = required <= verdict.posted
-    else:
-        would_do = _affordable(admission, verdict.posted) >= least
-    if would_do:
-        return InFlightReservations(
-            f"{costs}; {has} while open requests hold ${dollars(verdict.held)}. Try again soon.",
-            details=details,
-        )
-    if verdict.posted > 0 and _affordable(admission, verdict.posted) >= 1:
-        return RequestExceedsBalance(
-            f"{costs}, more than the whole balance; {has}. Lower max_tokens or add credit.",
-            details=details,
-        )
-    return PaymentRequired(
-        f"Insufficient credits: {costs[0].lower()}{costs[1:]}; {has}. Add credit.", details=details
     )
 
 

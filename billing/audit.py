@@ -16,11 +16,12 @@ from django.db import connection, transaction
 from billing import pricing
 from billing.models.receipts import QUANTITIES
 from billing.types import Finding
-from catalog.types import PriceVersion, Rate, Tier
+from catalog.types import PriceVersion, Rate, Tier, Variant
 from ccapi.core.usage import Usage
 
 SAMPLE = 5  # rows shown of what is broken
 OVERDUE_S = 60.0  # beyond expiry and the sweeper's period
+PLAIN = "{}"  # no variant, as the database writes it
 PRICED = (
     f"SELECT {', '.join(QUANTITIES)}, request_id, charge_nano, price_version_id, "  # noqa: S608
     "price_snapshot::text FROM usage_event WHERE outcome IN (1, 4, 5)"
@@ -74,7 +75,7 @@ def _prices() -> Finding:
 def _price_fault(
     usage: Usage, charged: int, version: PriceVersion | None, snapshot: dict[str, Any]
 ) -> str:
-    names = {**{bucket: bucket for bucket in pricing.FALLBACKS}, **pricing.FEES}
+    names = {**{bucket: bucket for bucket in pricing.FALLBACKS}, **pricing.FEES, **pricing.MADE}
     kept = {names[bucket]: Rate(*rate) for bucket, rate in snapshot["rates"].items()}
     as_kept = PriceVersion(id=0, model="", rates=MappingProxyType(kept))
     due = pricing.charge(usage, as_kept, charged)
@@ -82,32 +83,44 @@ def _price_fault(
         return f"charged {charged}, by its own prices {due.cost + due.overage}"
     if version is None:
         return "its price version is not in the catalog"
-    if json.loads(json.dumps(pricing.snapshot(usage, version))) != snapshot:
+    size, quality = snapshot.get("variant", pricing.UNKNOWN)
+    due_snapshot = pricing.snapshot(usage, version, (size, quality))
+    if json.loads(json.dumps(due_snapshot)) != snapshot:
         return "its prices are not those of its price version"
     return ""
 
 
 def _versions() -> dict[int, PriceVersion]:
     """The catalog's price versions, read from its tables: what was approved, not what is cached."""
-    rates: dict[int, dict[int, dict[str, Rate]]] = {}
+    # By version, then by tier and variant: the rates.
+    rates: dict[int, dict[tuple[int, str], dict[str, Rate]]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT v.id, c.tier_start, c.unit, (c.sell_price * 1000000000000)::bigint, c.per"
-            " FROM price_version v LEFT JOIN price_component c"
-            " ON c.price_version_id = v.id AND c.variant = '{}'::jsonb WHERE v.status <> 'draft'"
+            "SELECT v.id, c.tier_start, c.variant::text, c.unit,"
+            " (c.sell_price * 1000000000000)::bigint, c.per"
+            " FROM price_version v LEFT JOIN price_component c ON c.price_version_id = v.id"
+            " WHERE v.status <> 'draft'"
         )
-        for version, tier, unit, pico, per in cursor:
-            tiers = rates.setdefault(version, {})
+        for version, tier, variant, unit, pico, per in cursor:
+            places = rates.setdefault(version, {})
             if unit is not None:
-                tiers.setdefault(tier, {})[unit] = Rate(pico, per)
-    return {
-        version: PriceVersion(
-            id=version,
-            model="",
-            rates=MappingProxyType(tiers.get(0, {})),
-            tiers=tuple(
-                Tier(start, MappingProxyType(tiers[start])) for start in sorted(tiers) if start
-            ),
-        )
-        for version, tiers in rates.items()
-    }
+                places.setdefault((tier, variant), {})[unit] = Rate(pico, per)
+    return {version: _version(version, places) for version, places in rates.items()}
+
+
+def _version(version: int, places: dict[tuple[int, str], dict[str, Rate]]) -> PriceVersion:
+    return PriceVersion(
+        id=version,
+        model="",
+        rates=MappingProxyType(places.get((0, PLAIN), {})),
+        tiers=tuple(
+            Tier(start, MappingProxyType(places[start, variant]))
+            for start, variant in sorted(places)
+            if start and variant == PLAIN
+        ),
+        variants=tuple(
+            Variant(MappingProxyType(json.loads(variant)), MappingProxyType(places[start, variant]))
+            for start, variant in sorted(places)
+            if variant != PLAIN
+        ),
+    )

@@ -29,7 +29,8 @@ COLUMNS = (
     *("id", "created", "model", "requested_model", "provider", "protocol", "endpoint", "stream"),
     *("status", "outcome", "http_status", "error_code", "finish_reason", "attempts"),
     *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"),
-    *("reasoning_tokens", "input_cost", "output_cost", "cost", "usage_source", "price_version"),
+    *("reasoning_tokens", "images", "characters"),
+    *("input_cost", "output_cost", "cost", "usage_source", "price_version"),
     *("first_byte_ms", "latency_ms", "user", "key", "request_id"),
 )
 
@@ -89,6 +90,8 @@ def _cells(receipt: dict[str, Any]) -> Iterator[Cell]:
         "cache_read_tokens": buckets.get("cache_read", 0),
         "cache_write_tokens": buckets.get("cache_write", 0) + buckets.get("cache_write_1h", 0),
         "reasoning_tokens": buckets.get("reasoning", 0),
+        "images": usage["images"],
+        "characters": usage["characters"],
     }
     return (flat[name] for name in COLUMNS)
 

@@ -1,7 +1,7 @@
 """Settling: every hold is resolved once, durably, and never in the client's way.
 
 `settle` queues in this turn of the loop; a writer task sends what has gathered to
-`settle_batch_v1`, one round trip a batch, and the next batch gathers meanwhile. A settlement
+`settle_batch_v2`, one round trip a batch, and the next batch gathers meanwhile. A settlement
 stays here until PostgreSQL has it on its disk. While PostgreSQL is away it is also on disk
 (`billing.spool`) and tried again with back-off; the function is idempotent by request id, so
 nothing is charged twice. Prices are `billing.pricing`; holds are placed by `billing.admission`.
@@ -24,6 +24,7 @@ from ccapi.core import postgres
 from ccapi.core.alerts import Kind, raise_alert
 from ccapi.core.errors import BillingUnavailable
 from ccapi.core.loops import PerLoop
+from ccapi.core.postgres_line import Row
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ RETRY_S = (0.1, 2.0)  # first and longest pause while PostgreSQL is away
 UNSETTLED_MAX = 10_000
 UNSETTLED_S_MAX = 60.0
 
-SETTLE = "SELECT request_id, verdict, captured_nano, overage_nano FROM settle_batch_v1(%s, %s)"
+SETTLE = "SELECT request_id, verdict, captured_nano, overage_nano FROM settle_batch_v2(%s, %s)"
 # A batch commits without waiting for the disk, so that the wallet's lock is not held meanwhile: the
 # customer's next hold waits for that lock, and would wait for the disk with it (2 of 3 ms). Then
 # this writes a record of its own and commits durably. The log is one sequence: once it is on the
@@ -235,22 +236,7 @@ class Ledger:
         items = b"[" + b",".join(line for _, line in pairs) + b"]"
         parameters = (items.decode(), self.owner)
         rows = await postgres.pool("settlements").run(SETTLE, parameters, timeout_s=BATCH_S)
-        for request_id, verdict, captured, overage in rows:
-            if overage or verdict != "settled":
-                log.warning(
-                    "settle.unusual",
-                    request_id=str(request_id),
-                    verdict=verdict,
-                    captured_nano=captured,
-                    overage_nano=overage,
-                )
-            if overage:
-                raise_alert(
-                    Kind.OVERAGE,
-                    "settlements",
-                    "A provider charged more than was held: the difference is ours. The log's"
-                    " `settle.unusual` lines name the requests; look at what bounds their holds.",
-                )
+        tell_unusual(rows)
         try:
             await postgres.pool().run(DURABLE, (), timeout_s=BATCH_S)
         except psycopg.Error as error:  # no fault of a settlement's: none is set aside for it
@@ -277,6 +263,26 @@ class Ledger:
                 count += len(found)
                 log.info("spool.replayed", path=path.name, settlements=len(found))
         return count
+
+
+def tell_unusual(rows: Iterable[Row]) -> None:
+    """Log settlements that did not go as they should; a charge above its hold is an alert."""
+    for request_id, verdict, captured, overage in rows:
+        if overage or verdict != "settled":
+            log.warning(
+                "settle.unusual",
+                request_id=str(request_id),
+                verdict=verdict,
+                captured_nano=captured,
+                overage_nano=overage,
+            )
+        if overage:
+            raise_alert(
+                Kind.OVERAGE,
+                "settlements",
+                "A provider charged more than was held: the difference is ours. The log's"
+                " `settle.unusual` lines name the requests; look at what bounds their holds.",
+            )
 
 
 def _read(lines: list[bytes]) -> Iterable[tuple[UUID, tuple[int, bytes]]]:

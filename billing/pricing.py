@@ -4,24 +4,27 @@ A price is `pico` pico-dollars per `per` units. A request's cost is the exact su
 buckets, rounded once, up, to a whole nano-dollar. A bucket without a rate of its own takes the
 one that `FALLBACKS` names (a vendor that publishes no price for cached tokens charges them as
 input); a bucket without either is listed as unpriced and costs nothing, so that the walk and the
-audit can tell.
+audit can tell. What a request can cost at most is `billing.bounds`.
 """
 
 from collections.abc import Mapping
 from math import lcm
 from typing import Any
 
-from billing.types import Bound, Charge
+from billing.types import Charge
 from catalog.types import PriceVersion, Rate
-from ccapi.core.errors import ModelNotPriced
 from ccapi.core.usage import Usage
 
 PICO_PER_NANO = 1_000
 
 INPUT_SIDE = ("input", "cache_read", "cache_write", "cache_write_1h", "input_audio", "input_image")
 OUTPUT_SIDE = ("output", "reasoning", "output_audio", "output_image")
-# Fees, told as part of the input cost: bucket of Usage → name of its rate.
-FEES = {"requests": "request", "web_searches": "web_search"}
+# What is counted in something else than tokens: bucket of Usage → name of its rate. The first are
+# told as part of the input cost, the second as part of the output cost.
+FEES = {"requests": "request", "web_searches": "web_search", "characters": "input_characters"}
+MADE = {"images": "image"}
+INPUTS = (*INPUT_SIDE, *FEES)
+OUTPUTS = (*OUTPUT_SIDE, *MADE)
 # Where a rate is looked for, in order.
 FALLBACKS: dict[str, tuple[str, ...]] = {
     "input": ("input",),
@@ -36,20 +39,33 @@ FALLBACKS: dict[str, tuple[str, ...]] = {
     "output_image": ("output_image", "output"),
     "requests": ("request",),
     "web_searches": ("web_search",),
+    "characters": ("input_characters",),
+    "images": ("image",),
 }
+# A price goes by pictures or by their tokens, by characters or by tokens: a count of the one kind
+# is for the receipt only where one of these has been charged for.
+COVERED_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((*INPUT_SIDE, *OUTPUT_SIDE), ("images", "characters")),
+    "images": OUTPUT_SIDE,
+    "characters": (*INPUT_SIDE, *OUTPUT_SIDE),
+}
+UNKNOWN = ("", "")  # no word of size and quality
+ANY = ("", "auto")  # how a size or a quality is written that leaves it open
 
 
-def charge(usage: Usage, price: PriceVersion, hold_amount: int) -> Charge:
-    """Price what was used; the customer never pays more than the hold, in nano-dollars."""
-    rates = rates_at(price, usage.input_total)
-    input_lines, unpriced = _lines(usage, INPUT_SIDE, rates)
-    fee_lines, unpriced_fees = _lines(usage, tuple(FEES), rates)
-    output_lines, unpriced_output = _lines(usage, OUTPUT_SIDE, rates)
-    lines = input_lines + fee_lines + output_lines
+def charge(
+    usage: Usage, price: PriceVersion, hold_amount: int, variant: tuple[str, str] = UNKNOWN
+) -> Charge:
+    """Price what was used; the customer never pays more than the hold, in nano-dollars.
+
+    `variant` is the size and the quality of the pictures that were made.
+    """
+    rates = rates_at(price, usage.input_total, variant)
+    input_lines, unpriced = _lines(usage, INPUTS, rates)
+    output_lines, unpriced_output = _lines(usage, OUTPUTS, rates)
+    lines = input_lines + output_lines
     if not lines:
-        return Charge(
-            cost=0, input_cost=0, output_cost=0, unpriced=unpriced + unpriced_fees + unpriced_output
-        )
+        return Charge(cost=0, input_cost=0, output_cost=0, unpriced=unpriced + unpriced_output)
     per = lcm(*(rate.per for _, rate in lines))
     total = sum(quantity * rate.pico * (per // rate.per) for quantity, rate in lines)
     output = sum(quantity * rate.pico * (per // rate.per) for quantity, rate in output_lines)
@@ -61,7 +77,7 @@ def charge(usage: Usage, price: PriceVersion, hold_amount: int) -> Charge:
         input_cost=cost - output_cost,
         output_cost=output_cost,
         overage=due - cost,
-        unpriced=unpriced + unpriced_fees + unpriced_output,
+        unpriced=unpriced + unpriced_output,
     )
 
 
@@ -77,9 +93,17 @@ def _lines(
             rate = rate_of(bucket, rates)
             if rate is not None:
                 priced.append((quantity, rate))
-            elif bucket != "requests":  # a price without a fee per request is the usual one
-                unpriced += (bucket,)
+            elif bucket != "requests" and not _is_covered(bucket, usage, rates):
+                unpriced += (bucket,)  # but a price without a fee per request is the usual one
     return priced, unpriced
+
+
+def _is_covered(bucket: str, usage: Usage, rates: Mapping[str, Rate]) -> bool:
+    """Whether what was counted here is charged by a count of another kind."""
+    return any(
+        getattr(usage, other) and rate_of(other, rates) is not None
+        for other in COVERED_BY.get(bucket, ())
+    )
 
 
 def share(cost: int, part: int, total: int) -> int:
@@ -99,16 +123,19 @@ def rate_of(bucket: str, rates: Mapping[str, Rate]) -> Rate | None:
     return None
 
 
-def rates_at(price: PriceVersion, input_tokens: int) -> Mapping[str, Rate]:
+def rates_at(
+    price: PriceVersion, input_tokens: int, variant: tuple[str, str] = UNKNOWN
+) -> Mapping[str, Rate]:
     """The rates of a whole request with that much input: the highest tier that it is above.
 
-    A tier says what differs; what it leaves out costs as without it.
+    A tier and a variant say what differs; what they leave out costs as without them.
     """
+    rates: Mapping[str, Rate] = price.rates
     above = tier_at(price, input_tokens)
-    if not above:
-        return price.rates
-    tier = next(tier for tier in price.tiers if tier.above_input_tokens == above)
-    return {**price.rates, **tier.rates}
+    if above:
+        tier = next(tier for tier in price.tiers if tier.above_input_tokens == above)
+        rates = {**rates, **tier.rates}
+    return {**rates, **rates_of_variant(price, variant)} if price.variants else rates
 
 
 def tier_at(price: PriceVersion, input_tokens: int) -> int:
@@ -119,79 +146,35 @@ def tier_at(price: PriceVersion, input_tokens: int) -> int:
     return max(reached, default=0)
 
 
-def snapshot(usage: Usage, price: PriceVersion) -> dict[str, Any]:
-    """The rates that `charge` used, for the receipt: `{tier, rates: {bucket: [pico, per]}}`."""
+def rates_of_variant(price: PriceVersion, variant: tuple[str, str]) -> dict[str, Rate]:
+    """What a size and a quality cost otherwise: of both before of the size alone.
+
+    A size that nobody knows is the variant `auto`.
+    """
+    size, quality = variant
+    named = {"size": size or "auto"}
+    found: dict[str, Rate] = {}
+    for wanted in (named, {**named, "quality": quality}):
+        for each in price.variants:
+            if each.fields == wanted:
+                found.update(each.rates)
+    return found
+
+
+def snapshot(
+    usage: Usage, price: PriceVersion, variant: tuple[str, str] = UNKNOWN
+) -> dict[str, Any]:
+    """The rates that `charge` used, for the receipt: `{tier, rates: {bucket: [pico, per]}}`.
+
+    With `variant`, size and quality, where they were known.
+    """
     input_total = usage.input_total
-    rates = rates_at(price, input_total)
+    rates = rates_at(price, input_total, variant)
     used = {}
     for bucket in FALLBACKS:
         if getattr(usage, bucket):
             rate = rate_of(bucket, rates)
             if rate is not None:
                 used[bucket] = (rate.pico, rate.per)
-    return {"tier": tier_at(price, input_total), "rates": used}
-
-
-def bound_amount(bound: Bound) -> int:
-    """The most that one candidate can cost, in nano-dollars, whichever buckets its tokens fall in.
-
-    Raises: ModelNotPriced where the price has no `input` rate, or no `output` rate for an output.
-    """
-    dearest = 0
-    for rates in _reachable(bound):
-        fixed, each, per = _bound_parts(bound, rates)
-        dearest = max(dearest, -(-(fixed + each * bound.output_tokens) // (per * PICO_PER_NANO)))
-    return dearest
-
-
-def affordable_output(bound: Bound, budget: int) -> int:
-    """The most output tokens for which `bound_amount` stays within `budget` nano-dollars.
-
-    At most the bound's own; 0 where not even the input fits.
-    """
-    tokens = bound.output_tokens
-    for rates in _reachable(bound):
-        fixed, each, per = _bound_parts(bound, rates)
-        left = budget * per * PICO_PER_NANO - fixed
-        if left < 0:
-            return 0
-        if each:
-            tokens = min(tokens, left // each)
-    return tokens
-
-
-def _reachable(bound: Bound) -> list[Mapping[str, Rate]]:
-    """The rates of every tier that a request within the bound may come to."""
-    price = bound.price
-    # Models of vectors write nothing, and have no price for it.
-    if "input" not in price.rates or ("output" not in price.rates and bound.output_tokens):
-        raise ModelNotPriced(
-            f"Model {price.model!r} has no approved price for input and output; it is not sold."
-        )
-    return [price.rates] + [
-        {**price.rates, **tier.rates}
-        for tier in price.tiers
-        if tier.above_input_tokens < bound.input_tokens
-    ]
-
-
-def _bound_parts(bound: Bound, rates: Mapping[str, Rate]) -> tuple[int, int, int]:
-    """All but the output, and one output token, in pico-dollars times `per`."""
-    output = _dearest(OUTPUT_SIDE, rates) if bound.output_tokens else Rate(0, 1)
-    lines = [(bound.input_tokens, _dearest(INPUT_SIDE, rates))]
-    for quantity, name in ((1, "request"), (bound.web_searches, "web_search")):
-        rate = rates.get(name)
-        if rate is not None:
-            lines.append((quantity, rate))
-    per = lcm(output.per, *(rate.per for _, rate in lines))
-    fixed = sum(quantity * rate.pico * (per // rate.per) for quantity, rate in lines)
-    return fixed, output.pico * (per // output.per), per
-
-
-def _dearest(buckets: tuple[str, ...], rates: Mapping[str, Rate]) -> Rate:
-    dearest = rates[buckets[0]]
-    for bucket in buckets[1:]:
-        rate = rates.get(bucket)
-        if rate is not None and rate.pico * dearest.per > dearest.pico * rate.per:
-            dearest = rate
-    return dearest
+    kept: dict[str, Any] = {"tier": tier_at(price, input_total), "rates": used}
+    return {**kept, "variant": variant} if any(variant) else kept

@@ -17,8 +17,9 @@ from django.db import connection
 from billing import ledger
 from billing.credits import balance
 from billing.models.receipts import QUANTITIES
-from billing.pricing import FEES, INPUT_SIDE, OUTPUT_SIDE, share
+from billing.pricing import FEES, INPUT_SIDE, MADE, OUTPUT_SIDE, UNKNOWN, share
 from billing.types import Balance, Outcome, UsageSource
+from catalog.api import PER, unit_of
 from ccapi.core import ids
 from ccapi.core.money import dollar_number
 
@@ -29,7 +30,7 @@ POLL_S = 0.01
 # So young a request may be about to be settled without its hold (forgotten in a crash).
 YOUNG_S = 5.0
 
-PER_TOKENS = 1_000_000
+RATES = FEES | MADE  # what is no token: bucket → name of its rate
 FIELDS = ", ".join(
     f"e.{name}"
     for name in (
@@ -120,7 +121,7 @@ def render(row: dict[str, Any]) -> dict[str, Any]:
         "error_code": row["error_code"] or None,
         "finish_reason": row["finish_reason"] or None,
         "attempts": [_attempt(attempt, row["cost_nano"]) for attempt in attempts or ()],
-        "usage": _usage(row, raw),
+        "usage": _usage(row, snapshot or {}, raw),
         "prices": _prices(snapshot or {}),
         "price_version": row["price_version_id"],
         "input_cost": dollar_number(row["input_cost_nano"]),
@@ -138,6 +139,8 @@ def render(row: dict[str, Any]) -> dict[str, Any]:
 def _add_late(row: dict[str, Any], late: dict[str, Any]) -> None:
     """What became known after the hold had expired, and was charged as far as money was left."""
     row.update({name: late[name] for name in (*INPUT_SIDE, *OUTPUT_SIDE)})
+    # A line of before these were counted has none.
+    row.update({name: late.get(name) or 0 for name in ("images", "characters")})
     row["input_tokens"] = sum(row[name] for name in INPUT_SIDE)
     row["output_tokens"] = sum(row[name] for name in OUTPUT_SIDE)
     row["cost_nano"] = cost = row["late_nano"]
@@ -151,24 +154,31 @@ def _attempt(attempt: dict[str, Any], cost: int) -> dict[str, Any]:
     return {**attempt, "cost": "0" if failed else dollar_number(cost)}
 
 
-def _usage(row: dict[str, Any], raw: Any) -> dict[str, Any]:  # noqa: ANN401 — a vendor's JSON
+def _usage(row: dict[str, Any], snapshot: dict[str, Any], raw: Any) -> dict[str, Any]:  # noqa: ANN401 — a vendor's JSON
     usage: dict[str, Any] = {
         "input_tokens": row["input_tokens"],
         "output_tokens": row["output_tokens"],
         "total_tokens": row["input_tokens"] + row["output_tokens"],
+        "images": row["images"],
+        "characters": row["characters"],
         "buckets": {name: row[name] for name in QUANTITIES if row[name]},
     }
-    return usage if raw is None else {**usage, "raw": raw}
+    size, quality = snapshot.get("variant", UNKNOWN)
+    told = {"image_size": size, "image_quality": quality, "raw": raw}
+    return usage | {name: value for name, value in told.items() if value not in (None, "")}
 
 
 def _prices(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """Dollars by bucket: per million tokens, each for fees; another divisor is named."""
-    prices: dict[str, Any] = {"currency": "USD", "unit": "per_million_tokens"}
+    """Dollars by bucket, for as many as the catalog prices it; another divisor is named.
+
+    `unit` says what most of them are for: tokens and characters by the million, all else each.
+    """
+    rates = {RATES.get(name, name): rate for name, rate in snapshot.get("rates", {}).items()}
+    prices: dict[str, Any] = {"currency": "USD", "unit": unit_of(rates)}
     if snapshot.get("tier"):
         prices["above_input_tokens"] = snapshot["tier"]
-    for bucket, (pico, per) in snapshot.get("rates", {}).items():
+    for unit, (pico, per) in rates.items():
         text = f"{Decimal(pico).scaleb(-12):f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
-        usual = 1 if bucket in FEES else PER_TOKENS
-        prices[FEES.get(bucket, bucket)] = text if per == usual else {"price": text, "per": per}
+        prices[unit] = text if per == PER[unit] else {"price": text, "per": per}
     return prices

@@ -1,4 +1,4 @@
-"""One settlement as the line that `settle_batch_v1` reads and the spool keeps: JSON, by column."""
+"""One settlement as the line that `settle_batch_v2` reads and the spool keeps: JSON, by column."""
 
 import json
 from typing import Any
@@ -45,6 +45,8 @@ class Record(msgspec.Struct, kw_only=True):
     output_image: int
     requests: int
     web_searches: int
+    images: int
+    characters: int
     input_tokens: int
     output_tokens: int
     usage_source: UsageSource
@@ -75,7 +77,9 @@ def encode(settlement: Settlement) -> bytes:
     if free:
         charge = NO_CHARGE
     else:
-        charge = settlement.charge or pricing.charge(usage, settlement.price, hold.amount)
+        charge = settlement.charge or pricing.charge(
+            usage, settlement.price, hold.amount, settlement.variant
+        )
     if charge.unpriced:
         log.error("settle.unpriced", request_id=str(hold.request_id), buckets=charge.unpriced)
     line = _encode(
@@ -104,12 +108,14 @@ def encode(settlement: Settlement) -> bytes:
             output_image=usage.output_image,
             requests=usage.requests,
             web_searches=usage.web_searches,
+            images=usage.images,
+            characters=usage.characters,
             input_tokens=usage.input_total,
             output_tokens=usage.output_total,
             usage_source=settlement.usage_source,
             usage_raw=_raw(usage.raw),
             price_version_id=settlement.price.id,
-            price_snapshot=pricing.snapshot(usage, settlement.price),
+            price_snapshot=pricing.snapshot(usage, settlement.price, settlement.variant),
             unpriced=charge.unpriced,
             charge_nano=charge.cost + charge.overage,
             cost_nano=charge.cost,

@@ -23,7 +23,7 @@ DAYS_MAX = 366
 ROWS_MAX = 10_000
 COUNTS = (
     *("requests", "errors", "input_tokens", "cache_read_tokens", "cache_write_tokens"),
-    *("output_tokens", "reasoning_tokens"),
+    *("output_tokens", "reasoning_tokens", "images", "characters"),
 )
 SUMS = (*COUNTS, "cost_nano", "latency_ms_sum")
 MEASURES = (*COUNTS, "cost", "latency_ms_mean")

@@ -41,6 +41,10 @@ class UsageSerializer(Answer):
     input_tokens = _count("All, those of caches included.")
     output_tokens = _count("All, those of reasoning included.")
     total_tokens = _count()
+    images = _count("Pictures that were delivered.")
+    characters = _count("Of text that was spoken, in Unicode code points.")
+    image_size = serializers.CharField(required=False)
+    image_quality = serializers.CharField(required=False)
     buckets = serializers.DictField(
         child=serializers.IntegerField(), help_text="What was used, by what has a price of its own."
     )
@@ -70,7 +74,9 @@ class GenerationSerializer(Answer):
     finish_reason = serializers.CharField(allow_null=True)
     attempts = AttemptSerializer(many=True)
     usage = UsageSerializer()
-    prices = serializers.DictField(help_text="US dollars by bucket, per million tokens.")
+    prices = serializers.DictField(
+        help_text="US dollars by bucket: per million tokens or characters, all else each."
+    )
     price_version = _count()
     input_cost = _dollars()
     output_cost = _dollars()
@@ -135,6 +141,8 @@ class UsageSumsSerializer(Answer):
     cache_write_tokens = _count()
     output_tokens = _count("All, those of reasoning included.")
     reasoning_tokens = _count()
+    images = _count("Pictures that were delivered.")
+    characters = _count("Of text that was spoken.")
     cost = _dollars()
     latency_ms_mean = serializers.IntegerField(allow_null=True)
 

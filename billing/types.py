@@ -15,12 +15,19 @@ from ccapi.core.usage import Usage
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that one candidate can cost: its price and upper bounds of what it may use."""
+    """The most that one candidate can cost: its price and upper bounds of what it may use.
+
+    The tokens that pictures are made of (where a price goes by them) are not in `output_tokens`:
+    they follow from `images` and `variant`, by what the vendor publishes.
+    """
 
     price: PriceVersion
     input_tokens: int  # tokens; bytes of the body bound them
     output_tokens: int  # tokens, over all choices (`max_tokens` times `n`)
     web_searches: int = 0
+    images: int = 0  # pictures asked for
+    characters: int = 0  # to be spoken, Unicode code points
+    variant: tuple[str, str] = ("", "")  # size and quality as asked; "" and "auto": not known
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +37,9 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     affords less than the model's maximum gets a smaller hold, and the walk sends
     `Hold.max_tokens_applied` upstream. `choices` is how many answers the request asks for (`n`):
     the applied maximum is per answer.
+
+    `expires_s` is for `place_hold` alone: how long a job's hold stands without anybody who keeps it
+    alive. None: as long as a request's, which its process keeps alive.
     """
 
     request_id: UUID
@@ -38,6 +48,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     bounds: tuple[Bound, ...]
     output_is_stated: bool
     choices: int = 1
+    expires_s: float | None = None
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +80,7 @@ class UsageSource(IntEnum):
     TOKENIZER = 3
     HEURISTIC = 4
     NONE = 5
+    REQUEST = 6  # counted of what was asked, exactly: characters
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +135,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     bytes_out: int = 0
     end_user: str = ""
     provider_request_id: str = ""
+    variant: tuple[str, str] = ("", "")  # size and quality of the pictures, as they were made
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):

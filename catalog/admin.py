@@ -44,7 +44,7 @@ else:  # the real classes take no type parameters
     KeyRows = OfferRows = VersionRows = ComponentRows = admin.TabularInline
 
 # What a list of models shows of a price; the model's own page shows it all.
-LISTED = ("input", "output")
+LISTED = ("input", "output", "output_image", "input_characters", "image")
 
 
 class KeysOfProvider(KeyRows):

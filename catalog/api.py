@@ -17,12 +17,15 @@ from catalog.health import health_of, register_health, register_status
 from catalog.listing import model_list, model_summary
 from catalog.listing import parse as model_query
 from catalog.models import Provider
+from catalog.rates import price_version
 from catalog.sandbox import with_number
 from catalog.seeding import seed
 from catalog.types import SANDBOXES, Changes, Model, Snapshot
+from catalog.units import PER, unit_of
 from ccapi.core.errors import ModelNotFound, ProviderNotFound
 
 __all__ = [
+    "PER",
     "DocumentError",
     "Problem",
     "close",
@@ -38,15 +41,15 @@ __all__ = [
     "model_query",
     "model_summary",
     "near_ids",
+    "price_version",
     "register_health",
     "register_status",
     "resolve",
     "seed",
     "set_endpoint",
+    "unit_of",
 ]
 
-# One server behind several providers, one for each protocol that it speaks.
-TOGETHER = {"sandbox": SANDBOXES}
 NAME_SHOWN = 200  # characters of a customer's text that an error repeats
 
 
@@ -136,12 +139,21 @@ def set_endpoint(provider_name: str, base_url: str | None) -> None:
     """
     if base_url is not None and not is_base_url(base_url):
         raise ValueError(f"{base_url!r} is no base URL.")
-    for name in TOGETHER.get(provider_name, (provider_name,)):
+    for name, address in _together(provider_name, base_url).items():
         row = Provider.objects.filter(name=name).first()
         if row is None:
             raise ProviderNotFound(f"There is no provider {name!r}.")
-        columns: dict[str, object] = {"enabled": base_url is not None}
-        if base_url is not None:
-            columns["base_url"] = base_url.rstrip("/")
+        columns: dict[str, object] = {"enabled": address is not None}
+        if address is not None:
+            columns["base_url"] = address.rstrip("/")
         importer.write_columns(row, columns)
     transaction.on_commit(importer.announce)
+
+
+def _together(provider_name: str, base_url: str | None) -> dict[str, str | None]:
+    """The providers of one server and where each begins: the sandbox speaks every protocol."""
+    if provider_name != "sandbox" or base_url is None:
+        names = SANDBOXES if provider_name == "sandbox" else (provider_name,)
+        return dict.fromkeys(names, base_url)
+    root = base_url.rstrip("/").removesuffix(SANDBOXES["sandbox"])
+    return {name: root + path for name, path in SANDBOXES.items()}

@@ -60,7 +60,8 @@ class ProviderForm(ProviderBase):
         auth: str = self.cleaned_data["auth"]
         if auth and not units.AUTH.fullmatch(auth):
             raise ValidationError(
-                "bearer, x-api-key, x-goog-api-key, api-key, query:NAME, none, or empty."
+                "bearer, x-api-key, x-goog-api-key, xi-api-key, api-key, query:NAME, none,"
+                " or empty."
             )
         return auth
 
@@ -131,7 +132,9 @@ class ComponentForm(ComponentBase):
     def clean_variant(self) -> dict[str, str]:
         fields = _texts(self.cleaned_data["variant"])
         if fields and units.variant(units.variant_name(fields)) != fields:
-            raise ValidationError('{"service_tier": "flex"} or {"size": "1024x1024"}.')
+            raise ValidationError(
+                '{"service_tier": "flex"} or {"size": "1024x1024", "quality": "hd"}.'
+            )
         return fields
 
     def save(self, commit: bool = True) -> PriceComponent:
@@ -153,8 +156,6 @@ class Components(ComponentsBase):
             and not form.cleaned_data["variant"]
         }
         model = getattr(self.instance, "model", None) if self.instance.model_id else None
-        missing = set(units.REQUIRED_UNITS.get(model.type if model else "chat", ())) - base
+        missing = units.missing(model.type if model else "chat", base)
         if missing or not base:
-            raise ValidationError(
-                f"A price is missing for: {', '.join(sorted(missing)) or 'anything'} (free is 0)."
-            )
+            raise ValidationError(f"A price is missing for: {missing or 'anything'} (free is 0).")

@@ -12,7 +12,7 @@ import msgspec
 
 from accounts.types import Caller
 from catalog.types import Health, Model, ModelType, PriceVersion, Provider, Rate, Snapshot
-from catalog.units import EACH, MODEL_TYPES, written
+from catalog.units import EACH, MODEL_TYPES, unit_of, variant_name, written
 from ccapi.core.errors import InvalidParameter
 
 SORTS = ("id", "created", "price", "context_length")
@@ -170,16 +170,20 @@ def _capabilities(model: Model) -> dict[str, object]:
 
 
 def pricing(price: PriceVersion | None) -> dict[str, object] | None:
-    """Dollar strings. `unit` is of the token prices (and characters); the others are each."""
+    """Dollar strings. `unit` says what most are for; prices each and by characters stay theirs."""
     if price is None:
         return None
-    found: dict[str, object] = {"currency": "USD", "unit": "per_million_tokens"}
+    found: dict[str, object] = {"currency": "USD", "unit": unit_of(price.rates)}
     found |= _dollars(price.rates)
     if price.tiers:
         found["tiers"] = [
             {"above_input_tokens": tier.above_input_tokens, **_dollars(tier.rates)}
             for tier in price.tiers
         ]
+    if price.variants:
+        found["variants"] = {
+            variant_name(dict(each.fields)): _dollars(each.rates) for each in price.variants
+        }
     return found
 
 

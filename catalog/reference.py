@@ -34,6 +34,7 @@ UNITS = {
     "input_image_mtok": ("input_image", 1),
     "output_image_mtok": ("output_image", 1),
     "web_searches_kcount": ("web_search", 1000),
+    "input_mchars": ("input_characters", 1),
 }
 
 
@@ -60,13 +61,15 @@ def differences(at: datetime) -> Iterator[str]:
         )
         if version is None or offer is None:
             continue
+        ours = {
+            place: price.cost for place, price in sheet_of(version).items() if not place.variant
+        }
+        if any(place.unit == "image" for place in ours):
+            continue  # the library has no prices by the picture
         theirs = reference(model.provider.name, offer.upstream_model, at)
         if theirs is None:
             yield f"{model.catalog_id}: not known to the library"
             continue
-        ours = {
-            place: price.cost for place, price in sheet_of(version).items() if not place.variant
-        }
         for place in sorted(ours.keys() | theirs.keys()):
             if ours.get(place) != theirs.get(place):
                 tier = f" above {place.tier_start}" if place.tier_start else ""

@@ -105,6 +105,7 @@ class ComponentRow(msgspec.Struct):
     sell_price: Decimal  # sent as text
     per: int
     tier_start: int
+    variant: dict[str, str] = {}
 
     @property
     def pico(self) -> int:

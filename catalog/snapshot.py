@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from catalog import secrets
+from catalog.rates import version_of
 from catalog.rows import (
     ActiveRow,
     ComponentRow,
@@ -29,14 +30,13 @@ from catalog.types import (
     Group,
     Model,
     Offer,
-    PriceVersion,
     Provider,
-    Rate,
     Snapshot,
-    Tier,
     Timeouts,
 )
 from ccapi.core.limits import Limits
+
+Lines = tuple[int, list[ComponentRow]]  # a price version and its components
 
 # Which state this is: the number and the time of the last change, and the database's clock.
 STATE = """
@@ -74,9 +74,8 @@ SELECT
    FROM price),
   (SELECT coalesce(jsonb_agg(jsonb_build_object(
      'price_version_id', price_version_id, 'unit', unit, 'sell_price', sell_price::text,
-     'per', per, 'tier_start', tier_start)), '[]')::text
-   FROM price_component
-   WHERE variant = '{}' AND price_version_id IN (SELECT id FROM price)),
+     'per', per, 'tier_start', tier_start, 'variant', variant)), '[]')::text
+   FROM price_component WHERE price_version_id IN (SELECT id FROM price)),
   (SELECT coalesce(jsonb_agg(to_jsonb(g) || jsonb_build_object('aliases',
      (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'pattern', a.pattern, 'targets', a.targets) ORDER BY a.position, a.id), '[]')
@@ -188,10 +187,8 @@ def _offers(
     return found
 
 
-def _prices(
-    versions: str, components: str
-) -> dict[int, tuple[int, dict[str, Rate], tuple[Tier, ...]]]:
-    """By model: the version in force. A tier has every rate: its own, else the base's."""
+def _prices(versions: str, components: str) -> dict[int, Lines]:
+    """By model: the version in force, with its components."""
     by_version: defaultdict[int, list[ComponentRow]] = defaultdict(list)
     # Without one of its prices a version would charge too little: the model has none, then.
     broken: set[int] = set()
@@ -204,35 +201,17 @@ def _prices(
         by_version[component.price_version_id].append(component)
     found = {}
     for row in decode(versions, VersionRow):
-        lines = by_version.get(row.id, [])
-        base = {each.unit: Rate(each.pico, each.per) for each in lines if not each.tier_start}
-        if base and row.id not in broken:
-            found[row.model_id] = (row.id, base, _tiers(lines, base))
+        lines = by_version[row.id]
+        is_based = any(not line.tier_start and not line.variant for line in lines)
+        if is_based and row.id not in broken:
+            found[row.model_id] = (row.id, lines)
     return found
-
-
-def _tiers(lines: list[ComponentRow], base: dict[str, Rate]) -> tuple[Tier, ...]:
-    starts = sorted({each.tier_start for each in lines if each.tier_start})
-    return tuple(
-        Tier(
-            start,
-            MappingProxyType(
-                base
-                | {
-                    each.unit: Rate(each.pico, each.per)
-                    for each in lines
-                    if each.tier_start == start
-                }
-            ),
-        )
-        for start in starts
-    )
 
 
 def _models(
     text: str,
     offers: dict[int, list[tuple[OfferRow, Provider]]],
-    prices: dict[int, tuple[int, dict[str, Rate], tuple[Tier, ...]]],
+    prices: dict[int, Lines],
     last: Snapshot | None,
 ) -> dict[str, Model]:
     """By catalog id: every model that somebody offers."""
@@ -253,7 +232,7 @@ def _models(
 def _model(
     row: ModelRow,
     offered: list[tuple[OfferRow, Provider]],
-    price: tuple[int, dict[str, Rate], tuple[Tier, ...]] | None,
+    price: Lines | None,
 ) -> Model:
     return Model(
         id=row.catalog_id,
@@ -267,11 +246,7 @@ def _model(
         input_modalities=tuple(row.input_modalities),
         output_modalities=tuple(row.output_modalities),
         priority=row.priority,
-        price=PriceVersion(
-            id=price[0], model=row.catalog_id, rates=MappingProxyType(price[1]), tiers=price[2]
-        )
-        if price is not None
-        else None,
+        price=version_of(price[0], row.catalog_id, price[1]) if price is not None else None,
         offers=tuple(
             Offer(
                 id=offer.id,

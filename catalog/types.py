@@ -14,7 +14,14 @@ from ccapi.core.limits import UNLIMITED, Limits
 ModelType = Literal["chat", "image", "audio", "embedding"]
 
 # The providers that fail on request: one server, one provider for each protocol that it speaks.
-SANDBOXES = ("sandbox", "sandbox-anthropic")
+# One server behind several providers, one for each protocol that it speaks: where below its root.
+SANDBOXES = {
+    "sandbox": "/v1",
+    "sandbox-responses": "/v1",
+    "sandbox-anthropic": "/v1",
+    "sandbox-gemini": "/v1beta",
+    "sandbox-ollama": "",
+}
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +43,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str  # name of a codec in gateway.protocols
     base_url: str  # without a trailing slash, the version part included
     api_keys: tuple[str, ...] = ()
-    # bearer | x-api-key | x-goog-api-key | api-key | query:NAME | none; "": the protocol's own
+    # bearer | x-api-key | x-goog-api-key | xi-api-key | api-key | query:NAME | none
+    # "": the protocol's own
     auth: str = ""
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
@@ -70,6 +78,13 @@ class Tier(msgspec.Struct, frozen=True):
     rates: MappingProxyType[str, Rate]
 
 
+class Variant(msgspec.Struct, frozen=True):
+    """What differs for one service tier, or for one size (and quality) of a picture."""
+
+    fields: MappingProxyType[str, str]  # service_tier; or size, or size and quality
+    rates: MappingProxyType[str, Rate]
+
+
 class PriceVersion(msgspec.Struct, frozen=True, kw_only=True):
     """The sell prices of a model from one instant on. Never edited: a new price is a new version.
 
@@ -82,6 +97,7 @@ class PriceVersion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     rates: MappingProxyType[str, Rate]
     tiers: tuple[Tier, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,6 +217,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         """The group that this organization means: its own, else the platform's."""
         own = self.groups.get((organization_id, name))
         return own if own is not None else self.groups.get((PLATFORM, name))
+
+    def groups_of(self, organization_id: int) -> list[Group]:
+        """Every group that this organization can mean, by name."""
+        seen = {
+            name: group
+            for owner in (PLATFORM, organization_id)
+            for (whose, name), group in self.groups.items()
+            if whose == owner
+        }
+        return [seen[name] for name in sorted(seen)]
 
     def active_group(self, organization_id: int) -> str:
         return self.active_groups.get(organization_id, DEFAULT_GROUP)

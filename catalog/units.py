@@ -1,6 +1,7 @@
 """What prices are named by and how they are written; protocols, ways to send a key, names."""
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 
 # Dollars per million of these …
@@ -17,19 +18,33 @@ PER_MILLION = (
     "output_image",
     "input_characters",
 )
+TOKENS = frozenset(PER_MILLION) - {"input_characters"}
 # … and per one of these.
 EACH = ("image", "audio_seconds", "request", "web_search")
 UNITS = PER_MILLION + EACH
 PER: dict[str, int] = dict.fromkeys(PER_MILLION, 1_000_000) | dict.fromkeys(EACH, 1)
 
 MODEL_TYPES = ("chat", "image", "audio", "embedding")
-# What a customer's request must meet a price for, by type of model.
-REQUIRED_UNITS: dict[str, tuple[str, ...]] = {"chat": ("input", "output"), "embedding": ("input",)}
+# What a customer's request must meet a price for, by type of model: one of these sets, whole.
+REQUIRED_UNITS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "chat": (("input", "output"),),
+    "embedding": (("input",),),
+    "image": (("image",), ("input", "output_image"), ("input", "output")),
+    "audio": (
+        ("input_characters",),
+        ("input", "output_audio"),
+        ("input", "output"),
+        ("audio_seconds",),
+    ),
+}
 
-PROTOCOLS = ("openai", "openai_responses", "anthropic", "gemini", "ollama")
-# Protocols that have a codec in this version.
-SPOKEN = frozenset({"openai", "openai_responses", "anthropic", "ollama", "gemini"})
-AUTH = re.compile(r"bearer|x-api-key|x-goog-api-key|api-key|query:[A-Za-z0-9_.-]+|none")
+# Protocols that chat models are called in, and those that only pictures or speech are made in.
+CHAT_PROTOCOLS = ("openai", "openai_responses", "anthropic", "gemini", "ollama")
+MEDIA_PROTOCOLS = ("elevenlabs", "replicate")
+PROTOCOLS = CHAT_PROTOCOLS + MEDIA_PROTOCOLS
+# Protocols that this version speaks.
+SPOKEN = frozenset(PROTOCOLS)
+AUTH = re.compile(r"bearer|x-api-key|x-goog-api-key|xi-api-key|api-key|query:[A-Za-z0-9_.-]+|none")
 
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}/[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,134}")
@@ -59,6 +74,30 @@ def written(number: Decimal) -> str:
     """The shortest plain text of a price with at least two decimals: `0.15`, `2.00`, `0.0375`."""
     whole, _, fraction = f"{number:f}".partition(".")
     return f"{whole}.{fraction.rstrip('0'):0<2}"
+
+
+def missing(kind: str, named: Iterable[str]) -> str:
+    """What prices of a model lack, in words; "" for nothing."""
+    there = set(named)
+    sets = REQUIRED_UNITS.get(kind, ())
+    if not sets or any(there.issuperset(each) for each in sets):
+        return ""
+    if len(sets) == 1:
+        return ", ".join(unit for unit in sets[0] if unit not in there)
+    return " or ".join(" with ".join(each) for each in sets)
+
+
+def unit_of(named: Iterable[str]) -> str:
+    """What most of these prices are for, as customers are told it; the others are each."""
+    there = set(named)
+    for unit, word in (
+        ("input_characters", "per_million_characters"),
+        ("image", "per_image"),
+        ("audio_seconds", "per_second"),
+    ):
+        if unit in there and not there & TOKENS:
+            return word
+    return "per_million_tokens"
 
 
 def variant(name: str) -> dict[str, str]:

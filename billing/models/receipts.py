@@ -21,7 +21,10 @@ QUANTITIES = (
     "output_image",
     "requests",
     "web_searches",
+    "images",
+    "characters",
 )
+MEDIA = ("images", "characters")  # came later, with a constraint of their own
 
 
 class Settlement(models.Model):
@@ -97,6 +100,8 @@ class UsageEvent(models.Model):
     output_image = models.BigIntegerField(db_default=0)
     requests = models.BigIntegerField(db_default=0)
     web_searches = models.BigIntegerField(db_default=0)
+    images = models.BigIntegerField(db_default=0)
+    characters = models.BigIntegerField(db_default=0)
     input_tokens = models.BigIntegerField(db_default=0)
     output_tokens = models.BigIntegerField(db_default=0)
     usage_source = models.SmallIntegerField()
@@ -132,7 +137,10 @@ class UsageEvent(models.Model):
             ),
             CheckConstraint(
                 name="usage_event_quantities",
-                condition=Q(**{f"{name}__gte": 0 for name in QUANTITIES}),
+                condition=Q(**{f"{name}__gte": 0 for name in QUANTITIES if name not in MEDIA}),
+            ),
+            CheckConstraint(
+                name="usage_event_media", condition=Q(**{f"{name}__gte": 0 for name in MEDIA})
             ),
         ]
         indexes = [

@@ -21,6 +21,8 @@ class UsageRollup(models.Model):
     cache_write_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()  # those of reasoning included
     reasoning_tokens = models.BigIntegerField()
+    images = models.BigIntegerField(db_default=0)
+    characters = models.BigIntegerField(db_default=0)
     cost_nano = models.BigIntegerField()
     latency_ms_sum = models.BigIntegerField()
 

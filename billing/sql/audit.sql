@@ -71,7 +71,7 @@ WHERE s.request_id IS NULL OR e.request_id IS NULL OR s.charge_nano <> e.charge_
 -- I-SUBSET: quantities are not negative, and the totals are their sums
 SELECT request_id, input_tokens, output_tokens FROM usage_event
 WHERE input_tokens <> input + cache_read + cache_write + cache_write_1h + input_audio + input_image OR output_tokens <> output + reasoning + output_audio + output_image
-   OR least(input, cache_read, cache_write, cache_write_1h, input_audio, input_image, output, reasoning, output_audio, output_image, requests, web_searches) < 0;
+   OR least(input, cache_read, cache_write, cache_write_1h, input_audio, input_image, output, reasoning, output_audio, output_image, requests, web_searches, images, characters) < 0;
 
 -- I-MONO: versions and journal ids only grow
 SELECT w.organization_id, w.version FROM wallet w
@@ -108,7 +108,11 @@ WHERE w.organization_id IS NULL OR a.organization_id IS DISTINCT FROM o.id;
 -- I-NOFREE: nothing that has a price was answered for nothing
 SELECT e.request_id, e.model FROM usage_event e
 JOIN price_component c ON c.price_version_id = e.price_version_id AND c.sell_price > 0
- AND ((c.unit = 'input' AND e.input > 0) OR (c.unit = 'output' AND e.output > 0))
+ AND ((c.unit = 'input' AND e.input > 0) OR (c.unit = 'output' AND e.output > 0)
+   OR (c.unit = 'input_characters' AND e.characters > 0)
+   OR (c.unit = 'image' AND e.images > 0 AND NOT EXISTS (
+       SELECT 1 FROM price_component free WHERE free.price_version_id = c.price_version_id
+         AND free.unit = 'image' AND free.sell_price = 0)))
 WHERE e.status = 'ok' AND e.charge_nano = 0;
 
 -- I-ROLLUP: the reports' sums are the sums of the events, and of what was captured late
@@ -120,17 +124,19 @@ WITH due AS (
            sum(e.cache_write + e.cache_write_1h + coalesce(l.cache_write, 0)) AS cache_write_tokens,
            sum(e.output_tokens + coalesce(l.output_tokens, 0)) AS output_tokens,
            sum(e.reasoning + coalesce(l.reasoning, 0)) AS reasoning_tokens,
+           sum(e.images + coalesce(l.images, 0)) AS images,
+           sum(e.characters + coalesce(l.characters, 0)) AS characters,
            sum(e.cost_nano + coalesce(t.amount_nano, 0)) AS cost_nano, sum(e.latency_ms) AS latency_ms_sum
     FROM usage_event e
     LEFT JOIN ledger_transfer t ON t.ref_type = 2 AND t.ref_id = e.request_id::text
-    LEFT JOIN LATERAL usage_of_late_v1(t.meta) l ON t.meta IS NOT NULL
+    LEFT JOIN LATERAL usage_of_late_v2(t.meta) l ON t.meta IS NOT NULL
     GROUP BY 1, 2, 3, 4, 5, 6)
 SELECT organization_id, bucket, d.cost_nano, r.cost_nano FROM due d
 FULL JOIN usage_rollup r USING (organization_id, bucket, key_id, model, provider, endpoint)
 WHERE (d.requests, d.errors, d.input_tokens, d.cache_read_tokens, d.cache_write_tokens, d.output_tokens,
-       d.reasoning_tokens, d.cost_nano, d.latency_ms_sum)
+       d.reasoning_tokens, d.images, d.characters, d.cost_nano, d.latency_ms_sum)
    IS DISTINCT FROM (r.requests, r.errors, r.input_tokens, r.cache_read_tokens, r.cache_write_tokens,
-       r.output_tokens, r.reasoning_tokens, r.cost_nano, r.latency_ms_sum);
+       r.output_tokens, r.reasoning_tokens, r.images, r.characters, r.cost_nano, r.latency_ms_sum);
 
 -- I-APPEND: the triggers that refuse edits stand, enabled, on every table and partition
 WITH kept AS (

@@ -75,9 +75,9 @@ def _prices(section: Section, kind: str) -> tuple[PriceLine, ...]:
         if lines:
             section.problem("prices", "is missing, but tiers or variants stand here")
         return ()
-    for unit in units.REQUIRED_UNITS.get(kind, ()):
-        if unit not in named:
-            section.problem("prices", f'{unit} is missing (free is {unit}: "0")')
+    missing = units.missing(kind, named)
+    if missing:
+        section.problem("prices", f'{missing} is missing (free is {missing.split()[0]}: "0")')
     if not named:
         section.problem("prices", "has no price")
     return tuple(lines)

@@ -26,6 +26,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     output_image: int = 0
     requests: int = 1
     web_searches: int = 0
+    images: int = 0  # pictures delivered
+    characters: int = 0  # of text that was spoken, Unicode code points as they were sent
     raw: msgspec.Raw = msgspec.Raw()
 
     @property

@@ -23,6 +23,7 @@ from billing.types import Admission, Attempt, Balance, Bound, Hold, Outcome, Set
 from catalog.models import Model, PriceComponent, PriceVersion, Provider
 from catalog.types import PriceVersion as Price
 from catalog.types import Rate
+from catalog.units import PER
 from ccapi.core import postgres
 from ccapi.core.ids import uuid7
 from ccapi.core.usage import Usage
@@ -120,11 +121,13 @@ def price(dollars: dict[str, str], *, name: str = "acme/one") -> Price:
         version = PriceVersion.objects.create(model=model)
         for unit, amount in dollars.items():
             PriceComponent.objects.create(
-                price_version=version, unit=unit, sell_price=Decimal(amount)
+                price_version=version, unit=unit, sell_price=Decimal(amount), per=PER[unit]
             )
         version.status = PriceVersion.Status.APPROVED
         version.save()
-    rates = {unit: Rate(int(Decimal(amount) * 10**12)) for unit, amount in dollars.items()}
+    rates = {
+        unit: Rate(int(Decimal(amount) * 10**12), PER[unit]) for unit, amount in dollars.items()
+    }
     return Price(id=version.pk, model=name, rates=MappingProxyType(rates))
 
 

@@ -81,7 +81,7 @@ def main() -> None:
                 if mine and settle == "settle":
                     lines = [line(i, organization, key, price, tokens) for i in mine]
                     connection.execute(
-                        "SELECT * FROM settle_batch_v1(%s, 'storm')", [json.dumps(lines)]
+                        "SELECT * FROM settle_batch_v2(%s, 'storm')", [json.dumps(lines)]
                     )
 
     threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]

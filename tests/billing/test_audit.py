@@ -4,14 +4,15 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from billing import api
 from billing import audit as checks
-from billing.types import Outcome
+from billing.types import Bound, Outcome
 from ccapi.core import metrics
 from ccapi.core.alerts import Kind
 from ccapi.core.ids import parse_generation_id
+from ccapi.core.usage import Usage
 from tests.billing.money import Bank, broken, price, rows, running
 from tests.billing.test_ledger import serve
 
@@ -43,6 +44,8 @@ BREAKS = {
     "I-PARTITION": "DROP TABLE settlement_default",
     "I-PRICE": "UPDATE usage_event SET output = output + 1, output_tokens = output_tokens + 1",
 }
+
+FREE = "charge_nano = 0, cost_nano = 0, input_cost_nano = 0, output_cost_nano = 0"
 
 
 @pytest.fixture
@@ -116,6 +119,42 @@ def test_prices_that_are_not_the_catalogs_are_reported(used: Bank) -> None:
     as_superuser(f"UPDATE usage_event SET price_version_id = {other.id}")  # noqa: S608
 
     assert broken() == {"I-PRICE": 2}
+
+
+@pytest.mark.parametrize(
+    ("units", "usage", "more", "breaks"),
+    [
+        ({"image": "0.04"}, Usage(images=2), "images = 3", {"I-PRICE", "I-ROLLUP"}),
+        (
+            {"input_characters": "15"},
+            Usage(characters=9),
+            "characters = 8",
+            {"I-PRICE", "I-ROLLUP"},
+        ),
+        ({"image": "0.04"}, Usage(images=2), FREE, {"I-NOFREE"}),
+        ({"input_characters": "15"}, Usage(characters=9), FREE, {"I-NOFREE"}),
+    ],
+)
+def test_pictures_and_speech_are_audited_as_tokens_are(
+    bank: Bank, units: dict[str, str], usage: Usage, more: str, breaks: set[str]
+) -> None:
+    bank.credit(1_000_000_000)
+    paid = price(units, name="acme/media")
+    bound = Bound(
+        price=paid,
+        input_tokens=0,
+        output_tokens=0,
+        images=usage.images,
+        characters=usage.characters,
+    )
+    with transaction.atomic():
+        hold = api.place_hold(bank.wants(0, bounds=(bound,)))
+        api.settle_hold(bank.used(hold, 0, usage=usage, price=paid, model="acme/media"))
+    assert broken() == {}
+
+    as_superuser(f"UPDATE usage_event SET {more}")  # noqa: S608 — constants
+
+    assert set(broken()) >= breaks
 
 
 def test_the_command_prints_each_verdict_and_fails_where_one_is_broken(used: Bank) -> None:

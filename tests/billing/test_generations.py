@@ -247,6 +247,8 @@ def test_a_line_of_a_sheet_says_what_the_receipt_says(bank: Bank) -> None:
         "cache_read_tokens": "4",
         "cache_write_tokens": "5",
         "reasoning_tokens": "5",
+        "images": "0",
+        "characters": "0",
         "input_cost": "0.000019",
         "output_cost": "0.00005",
         "cost": "0.000069",

@@ -28,7 +28,7 @@ from tests.billing.money import broken, open_bank, rows
 
 TOKEN = 2000  # nano-dollars
 HOLD = "SELECT verdict, posted, held, available FROM hold_batch_v1(%s, 60, 'machine')"
-SETTLE = "SELECT verdict, captured_nano, overage_nano FROM settle_batch_v1(%s, 'machine')"
+SETTLE = "SELECT verdict, captured_nano, overage_nano FROM settle_batch_v2(%s, 'machine')"
 
 
 @dataclass

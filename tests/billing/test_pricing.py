@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from math import ceil
-from types import MappingProxyType
 
 import msgspec
 import pytest
@@ -10,76 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing import pricing
-from billing.pricing import affordable_output, bound_amount, charge, snapshot
-from billing.types import Bound
-from catalog.types import PriceVersion, Rate, Tier
-from ccapi.core.errors import ModelNotPriced
+from billing.pricing import charge, snapshot
+from catalog.types import PriceVersion, Rate
 from ccapi.core.usage import Usage
-
-UNLIMITED = 10**18
-TOKENS = pricing.INPUT_SIDE + pricing.OUTPUT_SIDE
-
-
-def version(
-    rates: dict[str, Rate], tiers: tuple[tuple[int, dict[str, Rate]], ...] = ()
-) -> PriceVersion:
-    return PriceVersion(
-        id=1,
-        model="acme/one",
-        rates=MappingProxyType(rates),
-        tiers=tuple(Tier(above, MappingProxyType(changed)) for above, changed in tiers),
-    )
-
-
-def dollars(**amounts: str) -> dict[str, Rate]:
-    return {name: Rate(int(Fraction(amount) * 10**12)) for name, amount in amounts.items()}
-
-
-RATES = st.builds(
-    Rate, pico=st.integers(0, 10**14), per=st.sampled_from([1, 60, 1000, 3600, 1_000_000])
-)
-NAMES = st.sampled_from([*TOKENS, "request", "web_search"])
-PRICES = st.builds(
-    lambda rates, must, tiers: version({**rates, **must}, tuple(tiers)),
-    st.dictionaries(NAMES, RATES),
-    st.fixed_dictionaries({"input": RATES, "output": RATES}),
-    st.lists(
-        st.tuples(st.integers(1, 5_000), st.dictionaries(NAMES, RATES)),
-        max_size=2,
-        unique_by=lambda tier: tier[0],
-    ),
-)
-USAGES = st.builds(
-    Usage,
-    **{name: st.integers(0, 3_000) for name in TOKENS},
-    requests=st.integers(0, 3),
-    web_searches=st.integers(0, 5),
+from tests.billing.price_kit import (
+    PRICES,
+    TOKENS,
+    UNLIMITED,
+    USAGES,
+    VARIANTS,
+    dollars,
+    oracle,
+    version,
 )
 
 
-def oracle(usage: Usage, price: PriceVersion) -> tuple[Fraction, Fraction]:
-    """Exact input and output cost in nano-dollars, written as the catalog's words say it."""
-    rates = dict(price.rates)
-    for tier in sorted(price.tiers, key=lambda tier: tier.above_input_tokens):
-        if usage.input_total > tier.above_input_tokens:
-            rates = {**price.rates, **tier.rates}
+@given(usage=USAGES, price=PRICES, variant=VARIANTS)
+def test_a_charge_is_the_exact_sum_rounded_up_once(
+    usage: Usage, price: PriceVersion, variant: tuple[str, str]
+) -> None:
+    inputs, outputs = oracle(usage, price, variant)
 
-    def cost(bucket: str) -> Fraction:
-        for name in pricing.FALLBACKS[bucket]:
-            if name in rates:
-                rate = rates[name]
-                return Fraction(getattr(usage, bucket) * rate.pico, rate.per * 1000)
-        return Fraction(0)
-
-    inputs = sum((cost(name) for name in (*pricing.INPUT_SIDE, *pricing.FEES)), Fraction(0))
-    return inputs, sum((cost(name) for name in pricing.OUTPUT_SIDE), Fraction(0))
-
-
-@given(usage=USAGES, price=PRICES)
-def test_a_charge_is_the_exact_sum_rounded_up_once(usage: Usage, price: PriceVersion) -> None:
-    inputs, outputs = oracle(usage, price)
-
-    due = charge(usage, price, UNLIMITED)
+    due = charge(usage, price, UNLIMITED, variant)
 
     assert due.cost == ceil(inputs + outputs)
     assert due.overage == 0
@@ -115,7 +66,7 @@ def test_nobody_pays_above_the_hold_and_the_rest_is_told(
 @given(
     usage=USAGES,
     price=PRICES.filter(lambda price: not price.tiers),
-    bucket=st.sampled_from(TOKENS),
+    bucket=st.sampled_from([*TOKENS, "images", "characters"]),
     more=st.integers(1, 1000),
 )
 def test_using_more_never_costs_less(
@@ -126,46 +77,17 @@ def test_using_more_never_costs_less(
     assert charge(greater, price, UNLIMITED).cost >= charge(usage, price, UNLIMITED).cost
 
 
-@given(usage=USAGES, price=PRICES)
+@given(usage=USAGES, price=PRICES, variant=VARIANTS)
 def test_a_charge_can_be_recomputed_from_its_snapshot_alone(
-    usage: Usage, price: PriceVersion
+    usage: Usage, price: PriceVersion, variant: tuple[str, str]
 ) -> None:
-    names = {**{bucket: bucket for bucket in pricing.FALLBACKS}, **pricing.FEES}
-    kept = snapshot(usage, price)["rates"]
+    names = {**{bucket: bucket for bucket in pricing.FALLBACKS}, **pricing.FEES, **pricing.MADE}
+    kept = snapshot(usage, price, variant)["rates"]
 
     again = version({names[bucket]: Rate(*rate) for bucket, rate in kept.items()})
 
-    assert charge(usage, again, UNLIMITED).cost == charge(usage, price, UNLIMITED).cost
-
-
-@given(usage=USAGES, price=PRICES)
-def test_a_hold_covers_whatever_a_request_within_its_bound_can_cost(
-    usage: Usage, price: PriceVersion
-) -> None:
-    once = msgspec.structs.replace(usage, requests=1)
-    bound = Bound(
-        price=price,
-        input_tokens=usage.input_total,
-        output_tokens=usage.output_total,
-        web_searches=usage.web_searches,
-    )
-
-    assert bound_amount(bound) >= charge(once, price, UNLIMITED).cost
-
-
-@given(price=PRICES, tokens=st.integers(0, 3000), budget=st.integers(0, 10**9))
-def test_the_affordable_output_is_the_most_that_the_budget_covers(
-    price: PriceVersion, tokens: int, budget: int
-) -> None:
-    bound = Bound(price=price, input_tokens=tokens, output_tokens=5000)
-
-    most = affordable_output(bound, budget)
-
-    def amount(output: int) -> int:
-        return bound_amount(msgspec.structs.replace(bound, output_tokens=output))
-
-    assert most == 0 or amount(most) <= budget
-    assert most == 5000 or amount(most + 1) > budget
+    priced = charge(usage, price, UNLIMITED, variant)
+    assert charge(usage, again, UNLIMITED).cost == priced.cost
 
 
 def test_the_published_example_costs_what_the_contract_says() -> None:
@@ -237,19 +159,64 @@ def test_the_whole_request_moves_to_the_tier_that_its_input_is_above(
     assert due.cost == tokens * 1000 * per_million
 
 
-def test_the_hold_is_at_the_dearest_tier_that_can_be_reached() -> None:
-    price = version(dollars(input="1", output="2"), ((100, dollars(output="9")),))
+def test_a_variant_costs_what_it_says_and_else_what_its_size_and_then_the_plain_price_says() -> (
+    None
+):
+    price = version(
+        dollars(image="0.04", request="0.01"),
+        variants={
+            ("1024x1024", "hd"): dollars(image="0.08"),
+            ("1024x1792", ""): dollars(image="0.06", request="0.02"),
+            ("1024x1792", "hd"): dollars(image="0.12"),
+            ("auto", ""): dollars(image="0.05"),
+        },
+    )
+    cents = {
+        variant: charge(Usage(images=2), price, UNLIMITED, variant).cost // 10**7
+        for variant in (
+            *(("1024x1024", "hd"), ("1024x1024", "low"), ("1024x1792", "hd"), ("1024x1792", "low")),
+            *(("512x512", "hd"), ("", "hd"), ("auto", "")),
+        )
+    }
 
-    below = bound_amount(Bound(price=price, input_tokens=100, output_tokens=10))
-    above = bound_amount(Bound(price=price, input_tokens=101, output_tokens=10))
+    assert cents == {
+        ("1024x1024", "hd"): 2 * 8 + 1,
+        ("1024x1024", "low"): 2 * 4 + 1,
+        ("1024x1792", "hd"): 2 * 12 + 2,
+        ("1024x1792", "low"): 2 * 6 + 2,
+        ("512x512", "hd"): 2 * 4 + 1,
+        ("", "hd"): 2 * 5 + 1,
+        ("auto", ""): 2 * 5 + 1,
+    }
 
-    assert below == 100 * 1000 + 10 * 2000
-    assert above == 101 * 1000 + 10 * 9000
+
+def test_pictures_are_output_and_characters_are_input() -> None:
+    pictures = charge(Usage(images=1), version(dollars(image="0.04")), UNLIMITED)
+    speech = charge(Usage(characters=1_000), version(dollars(input_characters="15")), UNLIMITED)
+
+    assert (pictures.input_cost, pictures.output_cost) == (0, 40_000_000)
+    assert (speech.input_cost, speech.output_cost) == (15_000_000, 0)
 
 
-@pytest.mark.parametrize("only", ["input", "output"])
-def test_a_price_without_both_sides_is_not_sold(only: str) -> None:
-    price = version(dollars(**{only: "1"}))
+@pytest.mark.parametrize(
+    ("units", "usage", "unpriced"),
+    [
+        (("image",), Usage(images=1, input=40, output_image=1_290), ()),
+        (("input", "output"), Usage(images=1, input=40, output_image=1_290), ()),
+        (("input_characters",), Usage(characters=9, input=2, output_audio=80), ()),
+        (("input", "output"), Usage(characters=9, input=2, output_audio=80), ()),
+        (("input", "output"), Usage(input=1), ()),
+        (("image",), Usage(characters=9), ("characters",)),
+        (("image",), Usage(input=40, output_image=1_290), ("input", "output_image")),
+        (("input", "output"), Usage(images=1, input=40), ("images",)),
+        (("input", "output"), Usage(characters=9), ("characters",)),
+        (("input_characters",), Usage(images=1), ("images",)),
+        (("input",), Usage(images=1, output_image=5), ("output_image", "images")),
+    ],
+)
+def test_a_count_is_unpriced_where_the_price_goes_by_nothing_of_its_kind(
+    units: tuple[str, ...], usage: Usage, unpriced: tuple[str, ...]
+) -> None:
+    price = version(dollars(**dict.fromkeys(units, "1")))
 
-    with pytest.raises(ModelNotPriced, match="acme/one"):
-        bound_amount(Bound(price=price, input_tokens=1, output_tokens=1))
+    assert charge(usage, price, UNLIMITED).unpriced == unpriced

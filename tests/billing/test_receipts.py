@@ -115,6 +115,8 @@ def test_a_receipt_explains_every_cent(bank: Bank) -> None:
             "input_tokens": 14,
             "output_tokens": 100,
             "total_tokens": 114,
+            "images": 0,
+            "characters": 0,
             "buckets": {"input": 10, "cache_read": 4, "output": 100, "requests": 1},
             "raw": {"total_tokens": 114},
         },

@@ -19,10 +19,10 @@ from pytest_django.fixtures import Settings
 from accounts import api as accounts
 from accounts.models import ApiKey, Organization
 from billing import api, reports
-from billing.types import Outcome
+from billing.types import Bound, Outcome
 from ccapi.core.errors import InvalidParameter
 from ccapi.core.usage import Usage
-from tests.billing.money import Bank, broken, leave, open_bank, rows, running
+from tests.billing.money import Bank, broken, leave, open_bank, price, rows, running
 from tests.billing.usage_rows import add
 
 JSON = "application/json"
@@ -76,6 +76,8 @@ def test_a_report_adds_up_what_was_used_to_the_nano_dollar(bank: Bank) -> None:
             "cache_write_tokens": 5 * requests,
             "output_tokens": 25 * requests,
             "reasoning_tokens": 5 * requests,
+            "images": 0,
+            "characters": 0,
             "cost": cost,
             "latency_ms_mean": 100,
         }
@@ -92,6 +94,34 @@ def test_a_report_adds_up_what_was_used_to_the_nano_dollar(bank: Bank) -> None:
         ],
         "total": line(5, 1, "0.000345"),
     }
+
+
+def test_pictures_and_characters_are_reported_by_day_and_model(bank: Bank) -> None:
+    bank.credit(1_000_000_000)
+    draw = price({"image": "0.04"}, name="acme/draw")
+    voice = price({"input_characters": "15"}, name="acme/voice")
+    for paid, used in (
+        (draw, Usage(images=2)),
+        (draw, Usage(images=3)),
+        (voice, Usage(characters=1_000)),
+    ):
+        bound = Bound(
+            price=paid,
+            input_tokens=0,
+            output_tokens=0,
+            images=used.images,
+            characters=used.characters,
+        )
+        hold = api.place_hold(bank.wants(0, bounds=(bound,)))
+        api.settle_hold(bank.used(hold, 0, usage=used, price=paid, model=paid.model))
+
+    found = report(bank, group_by="model")
+
+    told = {
+        line["model"]: (line["images"], line["characters"], line["cost"]) for line in found["data"]
+    }
+    assert told == {"acme/draw": (5, 0, "0.2"), "acme/voice": (0, 1_000, "0.015")}
+    assert (found["total"]["images"], found["total"]["characters"]) == (5, 1_000)
 
 
 def test_nothing_used_is_an_empty_report(bank: Bank) -> None:

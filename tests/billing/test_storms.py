@@ -102,7 +102,7 @@ def together(*statements: tuple[str, tuple[str, ...]]) -> list[list[tuple[object
     return answers
 
 
-SETTLE = "SELECT request_id, verdict FROM settle_batch_v1(%s, 'test')"
+SETTLE = "SELECT request_id, verdict FROM settle_batch_v2(%s, 'test')"
 SWEEP = "SELECT request_id, amount_nano FROM sweep_holds_v1(500, 0, 'test')"
 
 

@@ -187,6 +187,36 @@ def test_a_price_that_leaves_out_what_would_be_free_is_refused(admin: Client) ->
     assert model.price_versions.count() == 1
 
 
+def test_a_price_of_pictures_has_variants_and_is_listed(admin: Client) -> None:
+    draw = Model.objects.get(catalog_id="beta/draw")
+    sent = price_of(admin, draw, image="0.05")
+    sent |= {
+        "components-1-unit": "image",
+        "components-1-sell_price": "0.09",
+        "components-1-variant": '{"size": "1024x1024", "quality": "hd"}',
+    }
+
+    assert save(admin, "priceversion_add", sent).status_code == 302
+
+    price = api.current_sync().models["beta/draw"].price
+    assert price is not None
+    assert [dict(each.fields) for each in price.variants] == [
+        {"size": "1024x1024", "quality": "hd"}
+    ]
+    listed = admin.get(reverse("admin:catalog_model_changelist")).content.decode()
+    assert "image 0.05" in listed
+
+
+@pytest.mark.parametrize("variant", ['{"quality": "hd"}', '{"size": "large"}', "[1]"])
+def test_a_variant_that_no_file_could_say_is_refused(admin: Client, variant: str) -> None:
+    draw = Model.objects.get(catalog_id="beta/draw")
+    sent = price_of(admin, draw, image="0.05") | {"components-0-variant": variant}
+
+    assert save(admin, "priceversion_add", sent).status_code == 200
+
+    assert draw.price_versions.count() == 1
+
+
 def test_an_approved_version_can_only_be_looked_at(admin: Client) -> None:
     version = PriceVersion.objects.filter(model__catalog_id="alpha/one").get()
 

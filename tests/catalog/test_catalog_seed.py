@@ -10,7 +10,7 @@ from genai_prices import Usage, calc_price
 from catalog import api, prices, reference, seeding, upstream_keys
 from catalog.file.entries import ModelEntry
 from catalog.models import Model, Provider, UpstreamKey
-from catalog.types import SANDBOXES
+from catalog.types import SANDBOXES, Rate
 from gateway.protocols.registry import CODECS
 from gateway.sandbox.scenarios import SCENARIOS
 
@@ -25,10 +25,20 @@ KEYS = {
     "groq": "GROQ_API_KEY",
     "openrouter": "OPENROUTER_API_KEY",
     "xai": "XAI_API_KEY",
+    "elevenlabs": "ELEVENLABS_API_KEY",
+    "replicate": "REPLICATE_API_TOKEN",
 }
 # Their unit, our unit, and the tokens of a library's usage that are of this kind alone.
 GRID = (0, 1, 999, 1000, 99_999, 100_000, 100_001, 200_000, 200_001, 272_000, 272_001, 900_000)
-LISTED = [entry for entry in seeding.load({}).models if entry.provider in reference.LIBRARY]
+LISTED = [
+    entry
+    for entry in seeding.load({}).models
+    if entry.provider in reference.LIBRARY and all(line.unit != "image" for line in entry.prices)
+]
+
+
+def spoken(entry: ModelEntry) -> bool:
+    return any(line.unit == "input_characters" for line in entry.prices)
 
 
 @pytest.mark.django_db
@@ -47,7 +57,8 @@ def test_a_provider_whose_key_is_in_the_environment_is_enabled() -> None:
     assert {name: each.api_keys for name, each in found.items()} == {
         name: (f"key-of-{name}",) for name in KEYS
     }
-    assert all(each.protocol in CODECS for each in found.values())
+    chat = {name for name in KEYS if name not in ("elevenlabs", "replicate")}
+    assert {name for name, each in found.items() if each.protocol in CODECS} == chat
 
 
 @pytest.mark.django_db
@@ -130,18 +141,27 @@ def test_ollama_is_enabled_at_the_address_of_the_environment() -> None:
 
 
 @pytest.mark.django_db
-def test_the_sandbox_speaks_both_protocols_and_has_every_scenario() -> None:
+def test_the_sandbox_speaks_every_protocol_and_has_every_scenario() -> None:
     api.seed({})
     api.set_endpoint("sandbox", "http://127.0.0.1:9/v1")
 
     snapshot = api.current_sync()
-    assert {each.protocol for each in snapshot.providers.values()} == {"openai", "anthropic"}
+    spoken = {each.name: (each.protocol, each.base_url) for each in snapshot.providers.values()}
+    assert spoken == {
+        "sandbox": ("openai", "http://127.0.0.1:9/v1"),
+        "sandbox-responses": ("openai_responses", "http://127.0.0.1:9/v1"),
+        "sandbox-anthropic": ("anthropic", "http://127.0.0.1:9/v1"),
+        "sandbox-gemini": ("gemini", "http://127.0.0.1:9/v1beta"),
+        "sandbox-ollama": ("ollama", "http://127.0.0.1:9"),
+    }
+    assert {protocol for protocol, _ in spoken.values()} == CODECS.keys()
     names = {
         provider: {model.name for model in snapshot.models.values() if model.provider == provider}
         for provider in SANDBOXES
     }
     assert names["sandbox"] == {*SCENARIOS, "failover", "embedding"}
-    assert names["sandbox-anthropic"] == {*SCENARIOS} - {"priced"}
+    for provider in names.keys() - {"sandbox"}:
+        assert names[provider] == {*SCENARIOS} - {"priced"}
     for model in snapshot.models.values():
         assert model.price is not None
         free = all(rate.pico == 0 for rate in model.price.rates.values())
@@ -210,7 +230,9 @@ def test_the_catalog_has_no_difference_from_the_library() -> None:
     ]
 
 
-@pytest.mark.parametrize("entry", LISTED, ids=lambda entry: entry.id)
+@pytest.mark.parametrize(
+    "entry", [each for each in LISTED if not spoken(each)], ids=lambda entry: entry.id
+)
 def test_a_seeded_model_costs_what_the_library_calculates(entry: ModelEntry) -> None:
     """The library's own arithmetic as the oracle, tolerance zero, below and above each tier."""
     lines = {(each.unit, each.tier_start): each.sell for each in entry.prices}
@@ -233,9 +255,20 @@ def test_a_seeded_model_costs_what_the_library_calculates(entry: ModelEntry) -> 
             assert ours == theirs * 1_000_000, (tokens, output)
 
 
+@pytest.mark.parametrize(
+    "entry", [each for each in LISTED if spoken(each)], ids=lambda entry: entry.id
+)
+def test_a_seeded_voice_costs_what_the_library_has_a_million_characters(entry: ModelEntry) -> None:
+    found = reference.reference(entry.provider, entry.offers[0].upstream_model, REVIEWED)
+
+    assert found == {prices.Place("input_characters"): entry.prices[0].sell}
+
+
 def test_the_seed_has_a_current_choice_of_every_provider() -> None:
     count: dict[str, int] = {}
     for entry in seeding.load({}).models:
+        if entry.columns["type"] in ("image", "audio"):
+            continue  # of which the vendors publish no window
         assert entry.columns["context_length"], entry.id
         if entry.columns["type"] == "embedding":
             continue  # it writes nothing
@@ -246,3 +279,20 @@ def test_the_seed_has_a_current_choice_of_every_provider() -> None:
     assert set(listed) == set(reference.LIBRARY)
     assert all(3 <= number <= 12 for number in listed.values())
     assert count["local"] == 1
+
+
+@pytest.mark.django_db
+def test_seeded_voices_and_pictures_are_sold_and_withdrawn_ones_are_not() -> None:
+    api.seed({variable: f"key-of-{name}" for name, variable in KEYS.items()})
+
+    models = api.current_sync().models.values()
+
+    made = {model.id: model.price for model in models if model.type in ("image", "audio")}
+    assert all(made.values())
+    assert "openai/dall-e-3" not in made
+    speech = made["elevenlabs/eleven_multilingual_v2"]
+    picture = made["replicate/black-forest-labs/flux-schnell"]
+    assert speech is not None
+    assert picture is not None
+    assert dict(speech.rates) == {"input_characters": Rate(100 * 10**12, 1_000_000)}
+    assert dict(picture.rates) == {"image": Rate(3 * 10**9, 1)}

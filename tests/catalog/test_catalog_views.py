@@ -262,3 +262,38 @@ def test_no_answer_carries_a_key_or_an_address(client: Api) -> None:
         text = str(client.get(path))
         assert "key-of" not in text
         assert "alpha.example/v1" not in text
+
+
+def test_a_picture_is_told_by_the_picture_with_its_variants(client: Api) -> None:
+    api.import_document(
+        {
+            "models": [
+                model(
+                    "beta/draw",
+                    type="image",
+                    prices={"image": "0.04"},
+                    variants={"1024x1024/hd": {"image": "0.08"}, "auto": {"image": "0.05"}},
+                ),
+                model("beta/voice", type="audio", prices={"input_characters": "15"}),
+                model("beta/tokens", type="image", prices={"input": "5", "output_image": "40"}),
+            ]
+        }
+    )
+
+    told = {
+        name: client.get(f"/models/beta/{name}")["ccapi"]["pricing"]
+        for name in ("draw", "voice", "tokens")
+    }
+
+    assert told["draw"] == {
+        "currency": "USD",
+        "unit": "per_image",
+        "image": "0.04",
+        "variants": {"1024x1024/hd": {"image": "0.08"}, "auto": {"image": "0.05"}},
+    }
+    assert told["voice"] == {
+        "currency": "USD",
+        "unit": "per_million_characters",
+        "input_characters": "15.00",
+    }
+    assert told["tokens"]["unit"] == "per_million_tokens"
