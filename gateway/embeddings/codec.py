@@ -1,83 +1,10 @@
 """What the codecs of vectors have in common: errors are their protocol's, and nothing streams."""
 
-from collections.abc import Mapping
-
-from ccapi.core.errors import GatewayError
-from ccapi.core.usage import Usage
-from gateway.ir.request import Request
-from gateway.ir.response import Costs, Response
-from gateway.protocols.base import (
-    Body,
-    Codec,
-    DirectStream,
-    Encoded,
-    Framing,
-    StreamDecoder,
-    StreamEncoder,
-    Target,
-    Told,
-    UpstreamFailure,
-)
+from gateway.protocols.shared.one_sided import OneSided
 
 
-class Vectors:
-    """See `gateway.protocols.base.Codec`. `chat` is the protocol's codec of the chat routes.
+class Vectors(OneSided):
+    """Each serves one side, client or upstream, but OpenAI's, which serves both.
 
-    Each serves one side, client or upstream, but OpenAI's, which serves both: there alone an answer
-    passes as it came.
+    There alone an answer passes as it came.
     """
-
-    name = ""
-    framing: Framing = "sse"
-    forward_headers: frozenset[str] = frozenset()
-
-    def __init__(self, chat: Codec) -> None:
-        self._chat = chat
-        self.default_auth = chat.default_auth
-
-    def error_status(self, error: GatewayError) -> int:
-        return self._chat.error_status(error)
-
-    def encode_error(self, error: GatewayError, request_id: str) -> bytes:
-        return self._chat.encode_error(error, request_id)
-
-    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFailure:
-        return self._chat.decode_error(status, headers, body)
-
-    def decode_request(self, body: Body) -> Request:
-        del body
-        raise self._other_side()
-
-    def encode_response(self, response: Response, told: Told, usage: Usage, costs: Costs) -> bytes:
-        del response, told, usage, costs
-        raise self._other_side()
-
-    def encode_request(self, request: Request, target: Target) -> Encoded:
-        del request, target
-        raise self._other_side()
-
-    def decode_response(self, body: bytes) -> Response:
-        del body
-        raise self._other_side()
-
-    def direct_request(self, body: Body, target: Target) -> Encoded:
-        del body, target
-        raise self._other_side()
-
-    def direct_response(self, body: bytes, told: Told, costs: Costs) -> bytes:
-        del body, told, costs
-        raise self._other_side()
-
-    def stream_encoder(self, request: Request, told: Told) -> StreamEncoder:
-        del request, told
-        raise self._other_side()
-
-    def stream_decoder(self) -> StreamDecoder:
-        raise self._other_side()
-
-    def direct_stream(self, request: Request, told: Told) -> DirectStream:
-        del request, told
-        raise self._other_side()
-
-    def _other_side(self) -> TypeError:
-        return TypeError(f"{self.name} does not serve this side, and no vector streams.")

@@ -9,7 +9,7 @@ import msgspec
 
 from ccapi.core.usage import Usage
 from gateway.ir.failure import FailureKind
-from gateway.ir.request import Raw
+from gateway.ir.request import Citation, Raw
 from gateway.ir.response import StopReason
 
 
@@ -32,11 +32,12 @@ class TextDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CitationDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """A citation of the text so far, as its protocol wrote it."""
+    """Citations of the text so far: as their protocol wrote them, and for every other one."""
 
     raw: Raw
     protocol: str
     choice: int = 0
+    cited: tuple[Citation, ...] = ()
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, kw_only=True):

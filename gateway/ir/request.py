@@ -35,11 +35,25 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = ""  # "image/png"; "" where the client did not say
 
 
+class Citation(msgspec.Struct, frozen=True, kw_only=True):
+    """A source that an answer names, in no protocol's own words.
+
+    It stands for the characters from `start` up to `end` of the whole text of its choice.
+    """
+
+    url: str = ""  # "" for a document that the client sent along
+    title: str = ""
+    quote: str = ""  # what the source says
+    start: int = 0
+    end: int = 0
+
+
 class Text(msgspec.Struct, frozen=True, kw_only=True, tag="text"):
     text: str
     cache: CacheMark | None = None
     citations: tuple[Raw, ...] = ()  # as their protocol wrote them, see `citations_of`
     citations_of: str = ""
+    cited: tuple[Citation, ...] = ()  # the same for every other protocol; in answers alone
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True, tag="image"):
@@ -152,11 +166,16 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OtherTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool that the vendor runs (web search, code execution): raw, for that protocol only."""
+    """A tool that the vendor runs (web search, code execution): raw, for that protocol only.
+
+    `optional`: offered beside functions whether a task needs it or not, as agents do. A provider
+    without it is asked without it, and the client is told so; any other is refused.
+    """
 
     protocol: str
     kind: str
     raw: Raw
+    optional: bool = False
 
 
 class ToolChoice(msgspec.Struct, frozen=True, kw_only=True):

@@ -88,7 +88,8 @@ def test_googles_and_ollamas_sdks_embed(stack: Stack, upstream: Upstream, accoun
         host=stack.webs[0].url, headers={"authorization": f"Bearer {account.api_key}"}
     )
 
-    told = google.models.embed_content(model=MODEL, contents=["Hello", "there"])
+    texts: Any = ["Hello", "there"]  # the SDK's type is a list of a union
+    told = google.models.embed_content(model=MODEL, contents=texts)
     google.close()
     embedded = local.embed(model=MODEL, input=["Hello", "there"])
 

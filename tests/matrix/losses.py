@@ -44,6 +44,7 @@ NAMED: dict[str, tuple[str, ...]] = {
     "budget": ("reasoning",),
     "effort": ("reasoning",),
     "extras": ("service_tier",),
+    "vendor tools": ("web_search",),
 }
 SIGNED_ELSEWHERE = {"thoughts", "signatures"}
 DROPPED: dict[str, dict[str, set[str]]] = {
@@ -67,6 +68,9 @@ DROPPED: dict[str, dict[str, set[str]]] = {
     "no thoughts": {"openai": {"effort"}, "openai_responses": {"effort"}},
     "user": {"ollama": {"user"}, "gemini": {"user"}},
     "cache marks": _each(("openai", "openai_responses", "ollama", "gemini"), {"cache"}),
+    "tool of a vendor, offered": _each(
+        ("openai", "anthropic", "ollama", "gemini"), {"vendor tools"}
+    ),
     "what one vendor has": _each(("openai", "openai_responses", "ollama", "gemini"), {"extras"}),
 }
 

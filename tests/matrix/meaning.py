@@ -1,7 +1,7 @@
 """What a request means, aspect by aspect: what two protocols must agree on, however they write it.
 
 Borders of messages mean nothing here (protocols join neighbours of one role), and neither do the
-ids of calls: which result answers which call does.
+ids of calls and the order of results: which result answers which call does.
 """
 
 import json
@@ -72,7 +72,7 @@ def _said(request: Request) -> Meaning:
         "files": reader.files,
         "audio": reader.audio,
         "calls": [(call.name, canonical(call.arguments)) for call in reader.calls],
-        "results": reader.results,
+        "results": sorted(reader.results),
         "failures": reader.failures,
         "thoughts": reader.thoughts,
         "signatures": reader.signatures,

@@ -196,9 +196,10 @@ def _events(part: Part, choice: Choice) -> list[Event]:
             said: list[Event] = [
                 TextDelta(text=piece, choice=at, logprobs=choice.logprobs) for piece in pieces
             ]
+            notes = part.citations or ((Raw(),) if part.cited else ())
             return said + [
-                CitationDelta(raw=raw, protocol=part.citations_of, choice=at)
-                for raw in part.citations
+                CitationDelta(raw=raw, protocol=part.citations_of, choice=at, cited=part.cited)
+                for raw in notes
             ]
         case Reasoning():
             thought: list[Event] = [

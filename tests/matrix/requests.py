@@ -148,6 +148,17 @@ REQUESTS: dict[str, Request] = {
             ),
         )
     ),
+    "tool of a vendor, offered": ask(
+        tools=(
+            LOOK,
+            OtherTool(
+                protocol="openai_responses",
+                kind="web_search",
+                raw=raw({"type": "web_search"}),
+                optional=True,
+            ),
+        )
+    ),
     "one call and its result": ask(HI, model(call(0)), *results(result(0, "Nice.")), tools=TOOLS),
     "parallel calls": ask(
         HI,

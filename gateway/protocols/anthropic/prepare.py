@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from ccapi.core.errors import UnsupportedParameter
 from gateway.ir.request import OtherTool, Request, ResponseFormat, Tool
-from gateway.protocols.anthropic import wire
+from gateway.protocols.anthropic import citations, wire
 from gateway.protocols.anthropic.blocks import parse
 from gateway.protocols.anthropic.request import OUR_FIELDS, decode_request
 from gateway.protocols.anthropic.signatures import SEALED
@@ -24,6 +24,7 @@ from gateway.protocols.anthropic.thinking import (
 )
 from gateway.protocols.anthropic.turns import MID_SYSTEM, Dropped, encode_turns, marked
 from gateway.protocols.base import Body, Encoded, Target
+from gateway.protocols.shared.offers import without_offers
 
 PATH = "/messages"
 HEADERS = (("anthropic-version", wire.VERSION),)
@@ -39,8 +40,9 @@ _EMPTY_SCHEMA = b'{"type":"object","properties":{}}'
 
 def encode_request(request: Request, target: Target) -> Encoded:
     """Raises: UnsupportedParameter."""
+    request, offers = without_offers(request, wire.NAME)
     _refuse(request)
-    dropped: Dropped = {}
+    dropped: Dropped = dict.fromkeys(offers)
     own = request.extras.get(wire.NAME, {})
     max_tokens = request.max_tokens
     if max_tokens is None:
@@ -267,12 +269,24 @@ def _without_sealed(messages: Raw) -> Raw:
         if isinstance(content, str):
             kept.append(raw)
             continue
-        blocks = [block for block in content if not _is_sealed(block)]
+        blocks = [_without_ours(block) for block in content if not _is_sealed(block)]
         if blocks:
             kept.append(message | {"content": blocks})
     if not kept:
         raise UnsupportedParameter("messages: none of them has content.", param="messages")
     return Raw(wire.encode(kept))
+
+
+def _without_ours(block: Raw) -> Raw:
+    """A text without the citations that we made of another protocol's."""
+    if SEALED not in bytes(block):
+        return block
+    cited = parse(wire.SealedBlock, block, "messages").citations
+    if not cited:
+        return block
+    kept = citations.own(cited)
+    fields = parse(wire.Object, block, "messages")
+    return Raw(wire.encode({**fields, "citations": kept or None}))
 
 
 def _is_sealed(block: Raw) -> bool:

@@ -20,6 +20,7 @@ from gateway.ir.request import (
 from gateway.ir.response import Choice, Costs, Response
 from gateway.protocols.anthropic import wire
 from gateway.protocols.anthropic.blocks import decode_block, number_calls
+from gateway.protocols.anthropic.citations import placed, text_blocks
 from gateway.protocols.anthropic.signatures import seal
 from gateway.protocols.anthropic.stops import decode_stop, encode_stop
 from gateway.protocols.anthropic.turns import encode_call
@@ -40,7 +41,7 @@ def decode_response(body: bytes) -> Response:
         raise GarbledStream(f"Not an answer of type message but of {message.type!r}.")
     word = message.stop_reason or ""
     choice = Choice(
-        parts=number_calls(blocks),
+        parts=number_calls(placed(blocks)),
         stop=decode_stop(word) if word else None,
         raw_stop=word,
         stop_sequence=message.stop_sequence or "",
@@ -50,7 +51,7 @@ def decode_response(body: bytes) -> Response:
 
 def encode_response(response: Response, told: Told, usage: Usage, costs: Costs) -> bytes:
     choice = response.choices[0] if response.choices else Choice()
-    blocks = [block for part in choice.parts if (block := encode_block(part)) is not None]
+    blocks = encode_blocks(choice.parts)
     calls = any(isinstance(part, ToolCall) for part in choice.parts)
     message = {
         "id": response.id or told.id,
@@ -65,14 +66,21 @@ def encode_response(response: Response, told: Told, usage: Usage, costs: Costs) 
     return wire.encode(message)
 
 
-def encode_block(part: Part) -> wire.Json | msgspec.Raw | None:
-    """A part of an answer; None for what has no block (sound, pictures, other protocols' own)."""
+def encode_blocks(parts: tuple[Part, ...]) -> list[wire.Json | msgspec.Raw]:
+    """The parts of an answer; nothing of what has no block (sound, pictures, others' own)."""
+    blocks: list[wire.Json | msgspec.Raw] = []
+    length = 0
+    for part in parts:
+        if isinstance(part, Text):
+            blocks += text_blocks(part, length)
+            length += len(part.text)
+        elif (block := _block(part)) is not None:
+            blocks.append(block)
+    return blocks
+
+
+def _block(part: Part) -> wire.Json | msgspec.Raw | None:
     match part:
-        case Text():
-            block: wire.Json = {"type": "text", "text": part.text}
-            if part.citations and part.citations_of == wire.NAME:
-                block["citations"] = part.citations
-            return block
         case Refusal():
             return {"type": "text", "text": part.text}
         case Audio() if part.transcript:

@@ -19,6 +19,10 @@ def seal(signature: str, signed_by: str) -> str:
     return f"{_SEAL}{signed_by}.{signature}"
 
 
+def is_sealed(text: str) -> bool:
+    return text.startswith(_SEAL)
+
+
 def unseal(text: str) -> tuple[str, str]:
     """The signature and the name of the protocol that made it; both empty where there is none."""
     if text.startswith(_SEAL):

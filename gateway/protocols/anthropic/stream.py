@@ -29,6 +29,7 @@ from gateway.ir.events import (
     UsageReported,
 )
 from gateway.protocols.anthropic import wire
+from gateway.protocols.anthropic.citations import decode_citation
 from gateway.protocols.anthropic.errors import failure_kind
 from gateway.protocols.anthropic.signatures import unseal
 from gateway.protocols.anthropic.stops import decode_stop
@@ -51,6 +52,8 @@ class Open(msgspec.Struct):
     arguments: bool = False  # whether any came since
     fields: wire.Object | None = None  # the block itself, for those that are collected
     input: list[str] = []  # fragments of its `input`
+    text_start: int = 0  # where a text begins in the answer's
+    cited: list[Raw] = []  # its citations
 
 
 class Decoder:
@@ -59,6 +62,7 @@ class Decoder:
     def __init__(self) -> None:
         self._open: dict[int, Open] = {}
         self._calls = 0
+        self._said = 0  # characters of text
         self._usage: Raw = wire.ABSENT
         self._started = False
         self._completed = False
@@ -138,8 +142,10 @@ class Decoder:
         self._open[event.index] = Open(kind)
         match kind:
             case "text":
-                cited = tuple(_citation(raw) for raw in block.citations or ())
-                return (TextDelta(text=block.text), *cited) if block.text else cited
+                self._open[event.index] = Open(
+                    kind, text_start=self._said, cited=list(block.citations or ())
+                )
+                return self._text(block.text) if block.text else ()
             case "thinking":
                 return _thoughts(block.thinking or "", block.signature or "")
             case "redacted_thinking":
@@ -164,7 +170,7 @@ class Decoder:
             return ()
         match delta.type:
             case "text_delta":
-                return (TextDelta(text=delta.text),)
+                return self._text(delta.text)
             case "input_json_delta":
                 if not delta.partial_json:
                     return ()
@@ -175,7 +181,8 @@ class Decoder:
             case "signature_delta":
                 return _thoughts("", delta.signature)
             case "citations_delta":
-                return (_citation(delta.citation),)
+                # Told as the block ends: only then is known which text it is of.
+                block.cited.append(delta.citation)
         return ()
 
     def _block_stop(self, event: wire.StreamEvent) -> tuple[Event, ...]:
@@ -184,10 +191,20 @@ class Decoder:
             raise GarbledStream(f"Block {event.index} ended, but was not open.")
         if block.fields is not None:
             return (_whole(block, block.fields),)
+        if block.cited:
+            return tuple(self._citation(raw, block) for raw in block.cited)
         if block.call >= 0 and not block.arguments:
             # No fragment came: the arguments came with the start, or there are none.
             return (ToolCallDelta(index=block.call, arguments=block.given or "{}"),)
         return ()
+
+    def _text(self, text: str) -> tuple[Event, ...]:
+        self._said += len(text)
+        return (TextDelta(text=text),)
+
+    def _citation(self, raw: Raw, block: Open) -> CitationDelta:
+        cited = decode_citation(raw, block.text_start, self._said)
+        return CitationDelta(raw=raw, protocol=wire.NAME, cited=cited)
 
     def _message_delta(self, event: wire.StreamEvent) -> tuple[Event, ...]:
         events: list[Event] = []
@@ -217,10 +234,6 @@ class Decoder:
         kind = failure_kind(error, status=0)
         message = error.message or "The provider ended the stream with an error."
         return (Failed(kind=kind, message=message, code=error.type or ""),)
-
-
-def _citation(raw: Raw) -> CitationDelta:
-    return CitationDelta(raw=raw, protocol=wire.NAME)
 
 
 def _thoughts(text: str, signature: str) -> tuple[Event, ...]:

@@ -29,6 +29,7 @@ from gateway.ir.events import (
 )
 from gateway.ir.response import Costs
 from gateway.protocols.anthropic import wire
+from gateway.protocols.anthropic.citations import encode_citation
 from gateway.protocols.anthropic.errors import encode_error
 from gateway.protocols.anthropic.signatures import seal
 from gateway.protocols.anthropic.stops import encode_stop
@@ -48,7 +49,7 @@ class Block(msgspec.Struct):
     call: int = -1
     waiting: list[wire.Json] = []
     arguments: list[str] = []
-    signed: bool = False
+    ended: bool = False  # signed, or cited: more of its kind is a block of its own
 
 
 class Encoder:
@@ -116,9 +117,8 @@ class Encoder:
                 self._text(event.text)
             case AudioDelta():
                 self._text(event.transcript)
-            case CitationDelta() if event.protocol == wire.NAME:
-                citation = {"type": "citations_delta", "citation": event.raw}
-                self._delta(self._running("text"), citation)
+            case CitationDelta():
+                self._cite(event)
             case OtherBlock() if event.protocol == wire.NAME:
                 self._begin(Block("whole", event.raw))
             case ToolCallStarted():
@@ -146,10 +146,22 @@ class Encoder:
         if text:
             self._delta(self._running("text"), {"type": "text_delta", "text": text})
 
+    def _cite(self, event: CitationDelta) -> None:
+        """Into the text at hand, which ends with it: a citation is of a whole block."""
+        block = self._queue[-1] if self._queue else None
+        if block is None or block.kind != "text":
+            return
+        told: list[wire.Json | msgspec.Raw] = [event.raw]
+        if event.protocol != wire.NAME:
+            told = [encode_citation(cited) for cited in event.cited if cited.url]
+        for citation in told:
+            self._delta(block, {"type": "citations_delta", "citation": citation})
+            block.ended = True
+
     def _running(self, kind: str) -> Block:
         """The block of this kind that grows, or a new one."""
         last = self._queue[-1] if self._queue else None
-        if last is not None and last.kind == kind and not last.signed:
+        if last is not None and last.kind == kind and not last.ended:
             return last
         start: wire.Json = {"type": kind, kind: ""}
         if kind == "thinking":
@@ -159,7 +171,7 @@ class Encoder:
     def _sign(self, event: SignatureDelta) -> None:
         """A signature of Anthropic's as it is; another protocol's under our seal."""
         block = self._running("thinking")
-        block.signed = True
+        block.ended = True
         signature = seal(event.signature, event.signed_by)
         self._delta(block, {"type": "signature_delta", "signature": signature})
 
@@ -221,7 +233,7 @@ class Encoder:
 
     def _close(self) -> None:
         head = self._queue[0]
-        if head.kind == "thinking" and not head.signed:
+        if head.kind == "thinking" and not head.ended:
             # Thoughts that nobody signed: the seal tells them apart when they come back.
             unsigned = {"type": "signature_delta", "signature": seal("", "")}
             self._delta(head, unsigned)

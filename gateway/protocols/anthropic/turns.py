@@ -29,7 +29,7 @@ from gateway.ir.request import (
     ToolCall,
     ToolResult,
 )
-from gateway.protocols.anthropic import wire
+from gateway.protocols.anthropic import citations, wire
 from gateway.protocols.anthropic.media import encode_file, encode_image
 from gateway.protocols.anthropic.thinking import signed_here
 
@@ -164,8 +164,8 @@ def _text(part: Text) -> wire.Json | None:
     if not part.text.strip():
         return None  # "text content blocks must be non-empty", and must not be white space only
     block: wire.Json = {"type": "text", "text": part.text}
-    if part.citations and part.citations_of == wire.NAME:
-        block["citations"] = part.citations
+    if part.citations_of == wire.NAME and (kept := citations.own(part.citations)):
+        block["citations"] = kept
     return marked(block, part.cache)
 
 

@@ -74,11 +74,12 @@ class RedactedThinkingBlock(msgspec.Struct, frozen=True):
 
 
 class SealedBlock(msgspec.Struct, frozen=True):
-    """What `signatures` looks at in a block of thoughts."""
+    """What `signatures` looks at in a block of thoughts, and `citations` in one of text."""
 
     type: str
     signature: str = ""
     data: str = ""
+    citations: list[Raw] | None = None
 
 
 class ToolUseBlock(msgspec.Struct, frozen=True):
@@ -179,6 +180,18 @@ class WireMessage(msgspec.Struct, frozen=True):
     stop_sequence: str | None = None
     usage: Raw = ABSENT
     error: Raw = ABSENT
+
+
+class Cited(msgspec.Struct, frozen=True):
+    """A citation: of a web search's result, of a search result or of a document of the client's."""
+
+    type: str = ""
+    url: str | None = None
+    source: str | None = None
+    title: str | None = None
+    document_title: str | None = None
+    cited_text: str | None = None
+    encrypted_index: str | None = None
 
 
 class Delta(msgspec.Struct, frozen=True):

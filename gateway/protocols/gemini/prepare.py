@@ -18,6 +18,8 @@ from gateway.protocols.gemini.request import IN_CONFIG, JSON_TYPE, OUR_FIELDS
 from gateway.protocols.gemini.signatures import SEALED
 from gateway.protocols.gemini.thinking import encode_thinking
 from gateway.protocols.gemini.tools import encode_tools
+from gateway.protocols.shared.offers import without_offers
+from gateway.protocols.shared.results import in_order_of_calls
 
 _SEALED = f'"{SEALED}'.encode()
 _CALLS = (b'"functionCall"', b'"function_call"')
@@ -35,10 +37,11 @@ def path(target: Target) -> str:
 
 def encode_request(request: Request, target: Target) -> Encoded:
     """Raises: UnsupportedParameter."""
-    dropped: Dropped = {}
+    request, offers = without_offers(request, wire.NAME)
+    dropped: Dropped = dict.fromkeys(offers)
     own = dict(request.extras.get(wire.NAME, {}))
     system, contents = encode_contents(
-        request.messages, model=target.upstream_model, dropped=dropped
+        in_order_of_calls(request.messages), model=target.upstream_model, dropped=dropped
     )
     body: wire.Json = {"contents": contents}
     if system:

@@ -22,6 +22,7 @@ from gateway.ir.request import (
 from gateway.ir.response import Choice, Costs, Response
 from gateway.protocols.base import GarbledStream, Told
 from gateway.protocols.gemini import wire
+from gateway.protocols.gemini.citations import CITATIONS, decode_citations, encode_citations, placed
 from gateway.protocols.gemini.contents_in import REDACTED, add_part, signed_thoughts
 from gateway.protocols.gemini.contents_out import model_parts
 from gateway.protocols.gemini.logprobs import decode_logprobs, encode_logprobs
@@ -114,12 +115,20 @@ def _rest(kept: Mapping[str, wire.Raw], known: frozenset[str]) -> dict[str, wire
 def _choice(candidate: wire.Candidate, raw: wire.Raw, position: int, ids: Ids) -> Choice:
     parts: list[Part] = []
     index = 0
+    said = ""
+    starts: list[int] = []  # where each part begins in the text, in bytes
     for part_raw in (candidate.content.parts if candidate.content else None) or ():
+        starts.append(len(said.encode()) if wire.is_set(candidate.grounding_metadata) else 0)
         for part in decode_part(part_raw, ids):
+            said += part.text if isinstance(part, Text) else ""
             if isinstance(part, ToolCall):
                 part = msgspec.structs.replace(part, index=index)  # noqa: PLW2901
                 index += 1
             add_part(parts, part)
+    placed(
+        parts,
+        decode_citations(candidate.grounding_metadata, candidate.citation_metadata, said, starts),
+    )
     word = told_reason(candidate)
     extras = _rest(wire.decode_object(raw), _CANDIDATE)
     return Choice(
@@ -187,7 +196,12 @@ def _encode_choice(choice: Choice) -> wire.Json:
         logprobs = encode_logprobs(choice.logprobs)
         if logprobs is not None:
             candidate["logprobsResult"] = logprobs
-    return candidate | choice.extras.get(wire.NAME, {})
+    texts = [part for part in choice.parts if isinstance(part, Text)]
+    cited = [one for text in texts for one in text.cited]
+    own = choice.extras.get(wire.NAME, {})
+    if cited and not own.keys() & CITATIONS:
+        candidate |= encode_citations(cited, "".join(text.text for text in texts))
+    return candidate | own
 
 
 def answer_parts(parts: tuple[Part, ...]) -> list[wire.Json]:

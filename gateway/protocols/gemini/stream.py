@@ -24,16 +24,24 @@ from gateway.ir.events import (
     ToolCallStarted,
     UsageReported,
 )
-from gateway.ir.request import Audio, Other, Part, Reasoning, RedactedReasoning, Text, ToolCall
+from gateway.ir.request import (
+    Audio,
+    Citation,
+    Other,
+    Part,
+    Reasoning,
+    RedactedReasoning,
+    Text,
+    ToolCall,
+)
 from gateway.protocols.base import Frame, GarbledStream
 from gateway.protocols.gemini import wire
+from gateway.protocols.gemini.citations import CITATIONS, decode_citations
 from gateway.protocols.gemini.errors import failure_in_stream
 from gateway.protocols.gemini.logprobs import decode_logprobs
 from gateway.protocols.gemini.response import Ids, block_reason, decode_part, stem, told_reason
 from gateway.protocols.gemini.stops import decode_stop
 from gateway.protocols.gemini.usage import decode_usage, searches
-
-CITATIONS = ("groundingMetadata", "citationMetadata")
 
 
 class Decoder:
@@ -48,6 +56,8 @@ class Decoder:
         self._stopped: set[int] = set()
         self._calls: dict[int, int] = {}  # choice → calls so far
         self._searches: dict[int, int] = {}
+        self._texts: dict[int, list[str]] = {}
+        self._known: dict[int, set[Citation]] = {}
 
     def decode(self, frame: Frame) -> tuple[Event, ...]:
         """Raises: GarbledStream."""
@@ -110,13 +120,23 @@ class Decoder:
         if wire.is_set(candidate.grounding_metadata):
             self._searches[choice] = searches(candidate.grounding_metadata, self._model)
         if wire.is_set(candidate.grounding_metadata) or wire.is_set(candidate.citation_metadata):
-            raw = _citations(candidate)
-            events.append(CitationDelta(raw=raw, protocol=wire.NAME, choice=choice))
+            events.append(self._cited(candidate, choice))
         word = told_reason(candidate)
         if word and choice not in self._stopped:
             self._stopped.add(choice)
             reason = decode_stop(word, has_calls=choice in self._calls)
             events.append(Stopped(reason=reason, raw_reason=word, choice=choice))
+
+    def _cited(self, candidate: wire.Candidate, choice: int) -> CitationDelta:
+        """Chunks may repeat what earlier ones named: for other protocols each is told once."""
+        text = "".join(self._texts.get(choice, ()))
+        found = decode_citations(candidate.grounding_metadata, candidate.citation_metadata, text)
+        known = self._known.setdefault(choice, set())
+        new = tuple(one for one in found if one not in known)
+        known.update(new)
+        return CitationDelta(
+            raw=_citations(candidate), protocol=wire.NAME, choice=choice, cited=new
+        )
 
     def _part(
         self,
@@ -128,6 +148,7 @@ class Decoder:
     ) -> None:
         match part:
             case Text():
+                self._texts.setdefault(choice, []).append(part.text)
                 events.append(TextDelta(text=part.text, choice=choice, logprobs=logprobs))
             case Reasoning():
                 if part.text:

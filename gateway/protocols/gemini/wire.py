@@ -107,6 +107,46 @@ class Grounding(msgspec.Struct, rename="camel"):
     web_search_queries: list[str] | None = None
 
 
+class Source(msgspec.Struct, rename="camel"):
+    """A page, or a passage of what the vendor retrieved; or what an answer recites."""
+
+    uri: str | None = None
+    title: str | None = None
+    text: str | None = None
+    start_index: int | None = None
+    end_index: int | None = None
+
+
+class Chunk(msgspec.Struct, rename="camel"):
+    web: Source | None = None
+    retrieved_context: Source | None = None
+
+
+class Segment(msgspec.Struct, rename="camel"):
+    part_index: int | None = None
+    start_index: int | None = None
+    end_index: int | None = None
+
+
+class Support(msgspec.Struct, rename="camel"):
+    segment: Segment | None = None
+    grounding_chunk_indices: list[int] | None = None
+
+
+class Sources(msgspec.Struct, rename="camel"):
+    """The part of `groundingMetadata` that other protocols have words for."""
+
+    grounding_chunks: list[Chunk] | None = None
+    grounding_supports: list[Support] | None = None
+
+
+class Recited(msgspec.Struct, rename="camel"):
+    """`citationMetadata`; Vertex says `citations`."""
+
+    citation_sources: list[Source] | None = None
+    citations: list[Source] | None = None
+
+
 class Logprob(msgspec.Struct, rename="camel"):
     token: str = ""
     token_id: int | None = None
@@ -127,5 +167,7 @@ decode_part = msgspec.json.Decoder(Part).decode
 decode_raws = msgspec.json.Decoder(list[Raw]).decode
 decode_feedback = msgspec.json.Decoder(PromptFeedback).decode
 decode_usage = msgspec.json.Decoder(UsageMetadata).decode
+decode_sources = msgspec.json.Decoder(Sources).decode
+decode_recited = msgspec.json.Decoder(Recited).decode
 decode_grounding = msgspec.json.Decoder(Grounding).decode
 decode_logprobs = msgspec.json.Decoder(LogprobsResult).decode

@@ -28,10 +28,11 @@ from gateway.ir.events import (
     ToolCallStarted,
     UsageReported,
 )
-from gateway.ir.request import RedactedReasoning, ToolCall
+from gateway.ir.request import Citation, RedactedReasoning, ToolCall
 from gateway.ir.response import Costs
 from gateway.protocols.base import Told
 from gateway.protocols.gemini import wire
+from gateway.protocols.gemini.citations import encode_citations
 from gateway.protocols.gemini.contents_out import encode_call
 from gateway.protocols.gemini.errors import encode_error
 from gateway.protocols.gemini.logprobs import encode_logprobs
@@ -102,6 +103,8 @@ class Said:
         self.signature = ""  # waits for the part that it belongs on
         self.signed_by = ""
         self.stopped: Stopped | None = None
+        self.text: list[str] = []  # all that was said, which citations of other protocols point at
+        self.cited: list[Citation] = []
 
     def take_signature(self) -> str:
         """A signature of Gemini's own, for the part at hand."""
@@ -148,6 +151,7 @@ class Encoder:
                 part: wire.Json = {"text": event.text}
                 if isinstance(event, TextDelta) and event.logprobs is not None:
                     part[_LOGPROBS] = encode_logprobs(event.logprobs)
+                said.text.append(event.text)
                 said.queue.append(_signed(part, said))
             case ReasoningDelta() if event.text:
                 said.queue.append({"text": event.text, "thought": True})
@@ -205,6 +209,7 @@ class Encoder:
                     "content": _EMPTY,
                     "finishReason": reason,
                     "index": choice,
+                    **encode_citations(said.cited, "".join(said.text)),
                 }
             )
         last = {
@@ -241,6 +246,8 @@ def _add_rare(event: Event, said: Said) -> None:
             said.queue.append(dict(wire.decode_object(event.raw)))
         case CitationDelta() if event.protocol == wire.NAME:
             said.queue.append({_CITED: event.raw})
+        case CitationDelta():
+            said.cited += event.cited
         case AudioDelta() if event.data:
             blob = {"mimeType": SPOKEN_TYPE, "data": event.data}
             said.queue.append(_signed({"inlineData": blob}, said))

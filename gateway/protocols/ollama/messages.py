@@ -30,6 +30,7 @@ from gateway.ir.request import (
 from gateway.protocols.ollama import wire
 from gateway.protocols.ollama.wire import NAME
 from gateway.protocols.shared import fields
+from gateway.protocols.shared.results import in_order_of_calls
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -160,7 +161,7 @@ def _calls(message: wire.Object, at: str, history: _History) -> list[Part]:
 def encode_messages(request: Request, dropped: dict[str, None]) -> list[Wire]:
     """Raises: UnsupportedParameter."""
     messages: list[Wire] = []
-    for position, message in enumerate(request.messages):
+    for position, message in enumerate(in_order_of_calls(request.messages)):
         at = f"messages[{position}].content"
         if any(getattr(part, "cache", None) is not None for part in message.parts):
             dropped["cache_control"] = None

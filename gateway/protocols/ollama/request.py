@@ -22,6 +22,7 @@ from gateway.protocols.ollama import wire
 from gateway.protocols.ollama.messages import decode_messages, encode_messages
 from gateway.protocols.ollama.wire import NAME
 from gateway.protocols.shared import fields
+from gateway.protocols.shared.offers import without_offers
 
 PATH = "/api/chat"
 
@@ -162,7 +163,8 @@ def encode_request(request: Request, target: Target) -> Encoded:
     """Raises: UnsupportedParameter where what this protocol cannot say would change the answer."""
     if request.n > 1:
         raise UnsupportedParameter("This model gives one answer a request.", param="n")
-    dropped: dict[str, None] = {}
+    request, offers = without_offers(request, NAME)
+    dropped: dict[str, None] = dict.fromkeys(offers)
     kept = request.extras.get(NAME, {})
     body: dict[str, object] = {
         "model": target.upstream_model,

@@ -28,6 +28,7 @@ from gateway.protocols.openai_chat.tools import (
 )
 from gateway.protocols.shared import fields
 from gateway.protocols.shared.dropped import Dropped
+from gateway.protocols.shared.offers import without_offers
 
 PATH = "/chat/completions"
 CHOICES_MAX = 128
@@ -181,6 +182,9 @@ def _reasoning(body: Body) -> ReasoningConfig | None:
 def encode_request(request: Request, target: Target) -> Encoded:
     """Raises: UnsupportedParameter where what this protocol cannot say would change the answer."""
     dropped = Dropped()
+    request, offers = without_offers(request, NAME)
+    for name in offers:
+        dropped.add(name)
     kept = request.extras.get(NAME, {})
     body: dict[str, object] = {
         "model": target.upstream_model,

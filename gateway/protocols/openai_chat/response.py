@@ -10,6 +10,7 @@ import msgspec
 from ccapi.core.usage import Usage
 from gateway.ir.request import (
     Audio,
+    Citation,
     Media,
     Other,
     Part,
@@ -25,6 +26,7 @@ from gateway.protocols.openai_chat import reasoning, wire
 from gateway.protocols.openai_chat.messages_in import NAME
 from gateway.protocols.openai_chat.stops import BROKEN, decode_stop, encode_stop
 from gateway.protocols.openai_chat.usage import decode_usage, encode_usage
+from gateway.protocols.shared import url_citations
 
 # Said anew on the way out, so not kept.
 _TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "provider", "error"})
@@ -122,7 +124,10 @@ def _parts(message: wire.Message) -> tuple[Part, ...]:
         parts.append(Reasoning(text=thoughts))
     notes = tuple(note.copy() for note in message.annotations or ())
     if text or notes:
-        parts.append(Text(text=text, citations=notes, citations_of=NAME if notes else ""))
+        cited = tuple(one for note in notes for one in url_citations.read(note))
+        parts.append(
+            Text(text=text, citations=notes, citations_of=NAME if notes else "", cited=cited)
+        )
     if message.refusal:
         parts.append(Refusal(text=message.refusal))
     audio = message.audio
@@ -213,7 +218,7 @@ def _encode_message(parts: tuple[Part, ...]) -> dict[str, object]:
     texts = [part for part in parts if isinstance(part, Text)]
     refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
     thoughts = "".join(part.text for part in parts if isinstance(part, Reasoning))
-    notes = [note for text in texts if text.citations_of == NAME for note in text.citations]
+    notes = [note for text in texts for note in _notes(text)]
     audio = [
         {"data": part.source.data, "transcript": part.transcript}
         for part in parts
@@ -235,6 +240,17 @@ def _encode_message(parts: tuple[Part, ...]) -> dict[str, object]:
     }
     always = ("role", "content", "refusal")
     return {name: value for name, value in message.items() if value or name in always}
+
+
+def _notes(text: Text) -> list[object]:
+    """Annotations: this protocol's own as they came, of others those of web pages."""
+    if text.citations_of == NAME:
+        return list(text.citations)
+    return [annotation(cited) for cited in text.cited if cited.url]
+
+
+def annotation(cited: Citation) -> dict[str, object]:
+    return {"type": url_citations.KIND, url_citations.KIND: url_citations.written(cited)}
 
 
 def _calls(parts: tuple[Part, ...]) -> list[object]:

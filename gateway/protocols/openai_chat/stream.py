@@ -31,6 +31,7 @@ from gateway.protocols.openai_chat.messages_in import NAME
 from gateway.protocols.openai_chat.response import read_content
 from gateway.protocols.openai_chat.stops import BROKEN, decode_stop
 from gateway.protocols.openai_chat.usage import decode_usage
+from gateway.protocols.shared import url_citations
 
 DONE = b"[DONE]"
 # How often in a row the quick way may fail before this stream is known not to be for it.
@@ -218,7 +219,9 @@ def _custom(call: wire.ToolCall) -> wire.Raw:
 def _rest(delta: wire.Delta, index: int, events: list[Event]) -> None:
     """What few deltas have."""
     for note in delta.annotations or ():
-        events.append(CitationDelta(raw=note.copy(), protocol=NAME, choice=index))
+        raw = note.copy()
+        cited = url_citations.read(raw)
+        events.append(CitationDelta(raw=raw, protocol=NAME, choice=index, cited=cited))
     if delta.refusal:
         events.append(RefusalDelta(text=delta.refusal, choice=index))
     audio = delta.audio

@@ -29,6 +29,7 @@ from gateway.ir.response import Costs
 from gateway.protocols.base import Told
 from gateway.protocols.openai_chat import errors, reasoning, wire
 from gateway.protocols.openai_chat.messages_in import NAME
+from gateway.protocols.openai_chat.response import annotation
 from gateway.protocols.openai_chat.stops import encode_stop
 from gateway.protocols.openai_chat.usage import encode_usage
 from gateway.protocols.shared.raws import one_line
@@ -67,6 +68,7 @@ class StreamEncoder:
         self._opened: set[int] = set()
         self._thoughts: dict[int, _Thought] = {}
         self._entries: dict[int, int] = {}  # choice → entries of reasoning_details so far
+        self._notes: dict[int, list[object]] = {}  # by choice, until it stops
         self._begin(told.id, told.created)
 
     def _begin(self, answer_id: str, created: int) -> None:
@@ -135,10 +137,24 @@ class StreamEncoder:
                 return b'"refusal":' + _encode(event.text)
             case AudioDelta():
                 return self._audio(event)
-            case OtherBlock() | CitationDelta() if event.protocol == NAME:
-                return _own(event)
+            case OtherBlock() | CitationDelta():
+                return self._rare(event)
             case _:
                 return b""
+
+    def _rare(self, event: OtherBlock | CitationDelta) -> bytes:
+        if isinstance(event, OtherBlock):
+            return _own(event) if event.protocol == NAME else b""
+        notes: list[object] = [annotation(one) for one in event.cited if one.url]
+        if event.protocol == NAME:
+            notes = [wire.Raw(one_line(bytes(event.raw)))]
+        self._notes.setdefault(event.choice, []).extend(notes)
+        return b""
+
+    def _cite(self, choice: int) -> bytes:
+        """Sources, all at once behind the text: the SDK does not join those of several chunks."""
+        notes = self._notes.pop(choice, None)
+        return self._chunk(choice, b'"annotations":' + _encode(notes)) if notes else b""
 
     def _audio(self, event: AudioDelta) -> bytes:
         audio = {"id": f"audio_{self._id}"}
@@ -153,7 +169,7 @@ class StreamEncoder:
         if event.stop_sequence:
             reason += b',"stop_reason":' + _encode(event.stop_sequence)
         tail = b'},"logprobs":null,"finish_reason":%b}]}\n\n' % reason
-        return self._chunk(event.choice, b"", tail)
+        return self._cite(event.choice) + self._chunk(event.choice, b"", tail)
 
     def _sign(self, choice: int) -> bytes:
         """The thought is over: the signature of another protocol goes out with the whole text."""
@@ -172,6 +188,7 @@ class StreamEncoder:
 
     def end(self, usage: Usage, costs: Costs) -> bytes:
         signed = b"".join(self._sign(choice) for choice in tuple(self._thoughts))
+        signed += b"".join(self._cite(choice) for choice in tuple(self._notes))
         last = self._head + b',"choices":[],"usage":' + encode_usage(usage, costs) + b"}\n\n"
         return signed + last + DONE_FRAME
 
@@ -179,10 +196,8 @@ class StreamEncoder:
         return errors.error_frame(error)
 
 
-def _own(event: OtherBlock | CitationDelta) -> bytes:
+def _own(event: OtherBlock) -> bytes:
     """What only this protocol knows, as its upstream wrote it."""
-    if isinstance(event, CitationDelta):
-        return b'"annotations":[' + one_line(bytes(event.raw)) + b"]"
     match event.kind:
         case "tool_call":
             return b'"tool_calls":[' + one_line(bytes(event.raw)) + b"]"

@@ -12,8 +12,8 @@ Answer: `usage.input_cost`, `usage.output_cost` and `usage.cost` are added.
 Stream: the same in the `response` of `response.completed` and `response.incomplete`. An upstream's
 `error` and `response.failed` do not pass: ours end the stream.
 
-What refers to answers, conversations, prompts or items that the provider keeps passes to providers
-of this protocol alone (`Request.bound`).
+What refers to answers, conversations, prompts or items that a provider keeps is refused: it keeps
+them in the one account that all customers share.
 
 Source: https://platform.openai.com/docs/api-reference/responses and the pinned `openai` SDK's
 types.

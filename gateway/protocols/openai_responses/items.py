@@ -5,11 +5,13 @@ Ids are made from the answer's own, so that the same answer has the same ones.
 
 import msgspec
 
+from gateway.ir.request import Citation
 from gateway.protocols.base import Told
 from gateway.protocols.openai_responses import wire
 from gateway.protocols.openai_responses.items_out import encode_thoughts
 from gateway.protocols.openai_responses.signatures import Own
 from gateway.protocols.openai_responses.wire import Wire
+from gateway.protocols.shared import url_citations
 
 CUSTOM_CALL = "custom_tool_call"
 CALLS = frozenset({"function_call", CUSTOM_CALL})
@@ -60,6 +62,12 @@ def text_part(text: str, notes: list[wire.Raw], tokens: list[wire.Raw]) -> Wire:
     return {"type": "output_text", "annotations": notes, "logprobs": tokens, "text": text}
 
 
+def annotation(cited: Citation, text_start: int) -> wire.Raw:
+    """Of a web page; its text begins at `text_start` of the whole answer."""
+    fields = url_citations.written(cited, text_start)
+    return wire.raw({"type": url_citations.KIND, **fields})
+
+
 def refusal_part(text: str) -> Wire:
     return {"type": "refusal", "refusal": text}
 
@@ -74,30 +82,15 @@ def message(item_id: str, content: list[Wire], status: str = "completed") -> Wir
     }
 
 
-def function_call(
-    item_id: str, call_id: str, name: str, arguments: str, status: str = "completed"
-) -> Wire:
-    return {
-        "id": item_id,
-        "type": "function_call",
-        "status": status,
-        "call_id": call_id,
-        "name": name,
-        "arguments": arguments,
-    }
+def function_call(item_id: str, named: Wire, arguments: str, status: str = "completed") -> Wire:
+    """`named` has its `call_id`, its `name`, and its namespace, if any."""
+    item = {"id": item_id, "type": "function_call", "status": status}
+    return {**item, **named, "arguments": arguments}
 
 
-def custom_call(
-    item_id: str, call_id: str, name: str, told: str, status: str = "completed"
-) -> Wire:
-    return {
-        "id": item_id,
-        "type": CUSTOM_CALL,
-        "status": status,
-        "call_id": call_id,
-        "name": name,
-        "input": told,
-    }
+def custom_call(item_id: str, named: Wire, told: str, status: str = "completed") -> Wire:
+    item = {"id": item_id, "type": CUSTOM_CALL, "status": status}
+    return {**item, **named, "input": told}
 
 
 def reasoning(item_id: str, text: str, sealed: str) -> Wire:

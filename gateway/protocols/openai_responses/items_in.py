@@ -8,7 +8,7 @@ the history.
 
 from collections.abc import Sequence
 
-from ccapi.core.errors import InvalidParameter
+from ccapi.core.errors import InvalidParameter, UnsupportedParameter
 from gateway.ir.request import (
     Audio,
     CacheMark,
@@ -28,6 +28,8 @@ from gateway.ir.request import (
     ToolResult,
 )
 from gateway.protocols.openai_responses import signatures, wire
+from gateway.protocols.openai_responses.namespaces import NAMESPACE, joined
+from gateway.protocols.openai_responses.tools import ADDED
 from gateway.protocols.openai_responses.wire import NAME
 from gateway.protocols.shared import fields
 from gateway.protocols.shared.openai_fields import AUDIO_TYPES, media
@@ -57,6 +59,15 @@ def decode_items(items: Sequence[wire.Object]) -> tuple[Message, ...]:
     return reader.finish()
 
 
+def not_kept(param: str) -> UnsupportedParameter:
+    """The refusal of an id of something that a provider keeps for whoever calls it."""
+    return UnsupportedParameter(
+        f"'{param}': answers, conversations, prompts and items are not kept here, so none can be"
+        " referred to. Send the conversation itself in 'input'.",
+        param=param,
+    )
+
+
 class _Reader:
     def __init__(self) -> None:
         self._messages: list[Message] = []
@@ -80,6 +91,10 @@ class _Reader:
                 self._result(item, at, custom=kind == CUSTOM_RESULT)
             case "reasoning":
                 self._parts.append(_thoughts(item, at))
+            case "item_reference":
+                raise not_kept(at.removesuffix("."))
+            case _ if kind == ADDED:
+                pass  # read with the request's other tools
             case _:
                 self._parts.append(Other(protocol=NAME, kind=kind, raw=wire.raw(item)))
 
@@ -115,18 +130,19 @@ class _Reader:
     def _call(self, item: wire.Object, at: str) -> None:
         call_id, name = self._called(item, at)
         arguments = fields.text(item, "arguments", within=at) or ""
-        self._add_call(call_id, name, arguments, _extras(item, _KNOWN_CALL))
+        self._add_call(call_id, name, arguments, _called_extras(item, _KNOWN_CALL))
 
     def _custom_call(self, item: wire.Object, at: str) -> None:
         call_id, name = self._called(item, at)
         told = fields.required(fields.text(item, "input", within=at), at + "input")
         arguments = wire.encode({"input": told}).decode()
         # Its `type` among the extras tells it from a function's call.
-        self._add_call(call_id, name, arguments, _extras(item, _KNOWN_CUSTOM))
+        self._add_call(call_id, name, arguments, _called_extras(item, _KNOWN_CUSTOM))
 
     def _called(self, item: wire.Object, at: str) -> tuple[str, str]:
         call_id = fields.required(fields.text(item, "call_id", within=at), at + "call_id")
         name = fields.required(fields.text(item, "name", within=at), at + "name")
+        name = joined(fields.text(item, NAMESPACE, within=at) or "", name)
         self._names[call_id] = name
         return call_id, name
 
@@ -153,6 +169,12 @@ class _Reader:
 def _extras(item: wire.Object, known: frozenset[str]) -> Extras:
     kept = {name: raw for name, raw in item.items() if name not in known and wire.is_set(raw)}
     return {NAME: kept} if kept else {}
+
+
+def _called_extras(item: wire.Object, known: frozenset[str]) -> Extras:
+    """With a namespace, both names as they came."""
+    has_namespace = NAMESPACE in item and wire.is_set(item[NAMESPACE])
+    return _extras(item, known - {"name"} if has_namespace else known)
 
 
 def _thoughts(item: wire.Object, at: str) -> Reasoning | RedactedReasoning:

@@ -30,9 +30,10 @@ def _head(name: str, place: Wire) -> bytes:
 class Message:
     """Texts and refusals: parts, the last of which grows."""
 
-    def __init__(self, item_id: str, index: int) -> None:
+    def __init__(self, item_id: str, index: int, text_start: int) -> None:
         self.index = index
         self.kind = ""  # of the part that grows
+        self.text_start = text_start  # of that part in the whole answer
         self._id = item_id
         self._content: list[Wire] = []
         self._pieces: list[str] = []
@@ -93,6 +94,7 @@ class Message:
             stream.tell("output_text.done", {**place, **told})
         stream.tell("content_part.done", {**place, "part": part})
         self._content.append(part)
+        self.text_start += len("".join(self._pieces))
         self._pieces, self._notes, self._tokens = [], [], []
         self.kind = ""
 
@@ -139,12 +141,11 @@ class Thought:
 class Call:
     """A call: of a function, or of a custom tool, whose free text is told when it is whole."""
 
-    def __init__(self, item_id: str, index: int, call_id: str, name: str, *, custom: bool) -> None:
+    def __init__(self, item_id: str, index: int, named: Wire, *, custom: bool) -> None:
         self.index = index
         self.is_done = False
         self._id = item_id
-        self._call_id = call_id
-        self._name = name
+        self._named = named  # its id, its name, and its namespace, if any
         self._custom = custom
         self._pieces: list[str] = []
         self._place: Wire = {"item_id": item_id, "output_index": index}
@@ -181,10 +182,10 @@ class Call:
             return
         stream.tell(
             "function_call_arguments.done",
-            {**self._place, "name": self._name, "arguments": arguments},
+            {**self._place, "name": self._named["name"], "arguments": arguments},
         )
         stream.done(self.index, self._item(arguments, "completed"))
 
     def _item(self, told: str, status: str) -> Wire:
         make = items.custom_call if self._custom else items.function_call
-        return make(self._id, self._call_id, self._name, told, status)
+        return make(self._id, self._named, told, status)

@@ -1,8 +1,8 @@
 """A request, both ways, without its items (`items_in`, `items_out`) and `tools`.
 
 What has no counterpart in our types stays raw in `extras["openai_responses"]` under its own name
-and goes to upstreams of this protocol. What refers to something that a provider of this protocol
-keeps (`previous_response_id`, …) is told in `bound`: no other can answer such a request.
+and goes to upstreams of this protocol. What refers to something that a provider keeps
+(`previous_response_id`, …) is refused; what only this protocol can do is told in `bound`.
 
 We keep no answers: `store` is false to an upstream of a translated request unless the client says
 otherwise, and thoughts are asked for as `encrypted_content`, so that they survive without. An
@@ -15,17 +15,19 @@ from ccapi.core.errors import InvalidParameter, MissingParameter, UnsupportedPar
 from gateway.ir.request import Message, ReasoningConfig, Request, ResponseFormat, Text
 from gateway.protocols.base import Body, Encoded, Target
 from gateway.protocols.openai_responses import wire
-from gateway.protocols.openai_responses.items_in import REFERENCE, decode_items
+from gateway.protocols.openai_responses.items_in import decode_items, not_kept
 from gateway.protocols.openai_responses.items_out import encode_items
 from gateway.protocols.openai_responses.tools import (
     decode_choice,
     decode_tools,
     encode_choice,
     encode_tools,
+    with_offers,
 )
 from gateway.protocols.openai_responses.wire import NAME, Wire
 from gateway.protocols.shared import fields
 from gateway.protocols.shared.dropped import Dropped
+from gateway.protocols.shared.offers import without_offers
 
 PATH = "/responses"
 OUTPUT_TOKENS_MIN = 16  # the API refuses less
@@ -52,7 +54,10 @@ _KNOWN = frozenset(
         "user",
     ]
 )
-_BOUND = ("previous_response_id", "conversation", "background", "prompt")
+_BOUND = ("background",)
+# What a provider keeps it keeps in our account there, which all customers share: an id of another
+# one's would be as good as an own. So none is taken.
+_KEPT = ("previous_response_id", "conversation", "prompt")
 # Words for the part of a field that our types do not hold.
 _EFFORT = "effort"
 _FORMAT = "format"
@@ -76,12 +81,15 @@ def decode_request(body: Body) -> Request:
             )
     else:
         body.pop("background", None)
+    for name in _KEPT:
+        if name in body:
+            raise not_kept(name)
     extras = {name: value for name, value in body.items() if name not in _KNOWN}
     messages = _messages(body)
     choice = decode_choice(body, extras)
     include = fields.texts(body, "include") or []
     top_logprobs = fields.integer(body, "top_logprobs", minimum=0)
-    return Request(
+    request = Request(
         model=model,
         models=tuple(names),
         messages=messages,
@@ -99,8 +107,9 @@ def decode_request(body: Body) -> Request:
         user=fields.text(body, "user") or "",
         include_usage=True,  # this protocol's streams always end with it
         extras={NAME: extras} if extras else {},
-        bound=_bound(body, messages),
+        bound=tuple(name for name in _BOUND if name in body),
     )
+    return with_offers(request)
 
 
 def _messages(body: Body) -> tuple[Message, ...]:
@@ -117,15 +126,6 @@ def _messages(body: Body) -> tuple[Message, ...]:
         return before + decode_items(fields.tables(body, "input") or [])
     text = fields.text(body, "input") or ""
     return (*before, Message(role="user", parts=(Text(text=text),) if text else ()))
-
-
-def _bound(body: Body, messages: tuple[Message, ...]) -> tuple[str, ...]:
-    bound = [name for name in _BOUND if name in body]
-    for message in messages:
-        for part in message.parts:
-            if getattr(part, "kind", "") == REFERENCE and "input" not in bound:
-                bound.append("input")
-    return tuple(bound)
 
 
 def _format(body: Body, extras: wire.Object) -> ResponseFormat | None:
@@ -175,6 +175,9 @@ def encode_request(request: Request, target: Target) -> Encoded:
     """Raises: UnsupportedParameter where what this protocol cannot say would change the answer."""
     _refuse_unsayable(request)
     dropped = Dropped()
+    request, offers = without_offers(request, NAME)
+    for name in offers:
+        dropped.add(name)
     kept = request.extras.get(NAME, {})
     instructions, messages = _split(request.messages)
     items = encode_items(request, messages, dropped)

@@ -16,16 +16,19 @@ from gateway.ir.request import (
     Reasoning,
     RedactedReasoning,
     Refusal,
+    Request,
     Text,
     ToolCall,
 )
 from gateway.ir.response import Choice, Costs, Response
 from gateway.protocols.base import GarbledStream, Told
 from gateway.protocols.openai_responses import echo, items, signatures, wire
+from gateway.protocols.openai_responses.namespaces import Names, joined
 from gateway.protocols.openai_responses.stops import UNFINISHED, decode_stop
 from gateway.protocols.openai_responses.tools import custom_input, custom_names
 from gateway.protocols.openai_responses.usage import decode_usage, encode_usage
 from gateway.protocols.openai_responses.wire import NAME, Wire
+from gateway.protocols.shared import url_citations
 
 __all__ = ["Failed", "decode_parts", "decode_response", "encode_response"]
 
@@ -59,7 +62,7 @@ def _has_calls(parts: tuple[Part, ...]) -> bool:
 def decode_parts(output: list[wire.Raw]) -> tuple[Part, ...]:
     """Raises: msgspec.DecodeError."""
     parts: list[Part] = []
-    calls = 0
+    calls = said = 0  # characters of text
     for raw in output:
         kind = wire.decode_tag(raw).type
         if kind not in items.KNOWN:
@@ -72,7 +75,9 @@ def decode_parts(output: list[wire.Raw]) -> tuple[Part, ...]:
         elif kind == "reasoning":
             parts.append(_thoughts(item))
         else:
-            parts += _said(item)
+            for part in _said(item, said):
+                parts.append(part)
+                said += len(part.text)
     return tuple(parts)
 
 
@@ -84,7 +89,7 @@ def _call(item: wire.Item, position: int) -> ToolCall:
     kept = {"type": wire.raw(items.CUSTOM_CALL)} if custom else {}
     return ToolCall(
         id=item.call_id or item.id or f"call_{position}",
-        name=item.name or "",
+        name=joined(item.namespace or "", item.name or ""),
         arguments=arguments,
         index=position,
         extras={NAME: kept} if kept else {},
@@ -100,15 +105,18 @@ def _thoughts(item: wire.Item) -> Reasoning | RedactedReasoning:
     )
 
 
-def _said(item: wire.Item) -> list[Part]:
-    said: list[Part] = []
+def _said(item: wire.Item, text_start: int) -> list[Text | Refusal]:
+    said: list[Text | Refusal] = []
     for content in item.content or []:
         if content.type == "refusal":
             said.append(Refusal(text=content.refusal or ""))
         elif content.text or content.annotations:
             notes = tuple(note.copy() for note in content.annotations or ())
             text = content.text or ""
-            said.append(Text(text=text, citations=notes, citations_of=NAME if notes else ""))
+            start = text_start + sum(len(part.text) for part in said)
+            cited = tuple(one for note in notes for one in url_citations.read(note, start))
+            owner = NAME if notes else ""
+            said.append(Text(text=text, citations=notes, citations_of=owner, cited=cited))
     return said
 
 
@@ -126,7 +134,7 @@ def encode_response(response: Response, told: Told, usage: Usage, costs: Costs) 
     """A response object with the costs in its usage."""
     choice = response.choices[0] if response.choices else Choice()
     answer_id = items.answer_id(response.id, told)
-    writer = _Writer(answer_id, custom_names(told.request), choice.logprobs)
+    writer = _Writer(answer_id, told.request, choice.logprobs)
     for part in choice.parts:
         writer.add(part)
     created = response.created or told.created
@@ -140,19 +148,22 @@ def encode_response(response: Response, told: Told, usage: Usage, costs: Costs) 
 class _Writer:
     """Parts → output items: texts and refusals that stand together are one message."""
 
-    def __init__(self, answer_id: str, customs: frozenset[str], logprobs: wire.Raw | None) -> None:
+    def __init__(self, answer_id: str, request: Request | None, logprobs: wire.Raw | None) -> None:
         self._ids = items.Ids(answer_id)
-        self._customs = customs
+        self._customs = custom_names(request)
+        self._names = Names(request)
         self._output: list[object] = []
         self._content: list[Wire] = []
+        self._said = 0  # characters of text
         self._logprobs = items.tokens_of(logprobs)
 
     def add(self, part: Part) -> None:
         match part:
             case Text():
-                notes = list(part.citations) if part.citations_of == NAME else []
+                notes = self._notes(part)
                 tokens, self._logprobs = self._logprobs, []
                 self._content.append(items.text_part(part.text, notes, tokens))
+                self._said += len(part.text)
             case Refusal():
                 self._content.append(items.refusal_part(part.text))
             case Audio() if part.transcript:
@@ -169,6 +180,11 @@ class _Writer:
             case _:
                 pass
 
+    def _notes(self, text: Text) -> list[wire.Raw]:
+        if text.citations_of == NAME:
+            return list(text.citations)
+        return [items.annotation(cited, self._said) for cited in text.cited if cited.url]
+
     def finish(self) -> list[object]:
         self._end_message()
         return self._output
@@ -179,10 +195,11 @@ class _Writer:
             self._content = []
 
     def _call(self, part: ToolCall) -> Wire:
+        named = self._names.known({"call_id": part.id, "name": part.name})
         if part.name in self._customs:
             told = custom_input(part.arguments)
-            return items.custom_call(self._ids.next("ctc"), part.id, part.name, told)
-        return items.function_call(self._ids.next("fc"), part.id, part.name, part.arguments)
+            return items.custom_call(self._ids.next("ctc"), named, told)
+        return items.function_call(self._ids.next("fc"), named, part.arguments)
 
     def _thoughts(self, part: Reasoning | RedactedReasoning) -> Wire:
         if isinstance(part, RedactedReasoning):

@@ -28,9 +28,11 @@ from gateway.ir.events import (
 from gateway.ir.request import RedactedReasoning
 from gateway.protocols.base import Frame, GarbledStream
 from gateway.protocols.openai_responses import errors, items, signatures, wire
+from gateway.protocols.openai_responses.namespaces import joined
 from gateway.protocols.openai_responses.stops import decode_stop
 from gateway.protocols.openai_responses.usage import decode_usage
 from gateway.protocols.openai_responses.wire import NAME
+from gateway.protocols.shared import url_citations
 
 DONE = b"[DONE]"
 
@@ -45,6 +47,7 @@ class _Item(msgspec.Struct):
     told: bool = False  # whether any of its content was told piece by piece
     thoughts: str = ""  # `summary` or `text`: which of both is told
     part: int = 0  # of the summary, or of the content
+    text_start: int = 0  # where its text begins in the answer's
 
 
 class StreamDecoder:
@@ -54,6 +57,7 @@ class StreamDecoder:
         self._started = False
         self._ended = False
         self._calls = 0
+        self._said = 0  # characters of text
         self._items: dict[int, _Item] = {}
         self._handlers: dict[str, _Handler] = {
             "response.created": self._begin,
@@ -131,7 +135,8 @@ class StreamDecoder:
         known.call = self._calls
         self._calls += 1
         call_id = item.call_id or item.id or f"call_{known.call}"
-        return (ToolCallStarted(index=known.call, id=call_id, name=item.name or ""),)
+        name = joined(item.namespace or "", item.name or "")
+        return (ToolCallStarted(index=known.call, id=call_id, name=name),)
 
     def _text(self, event: wire.Event) -> tuple[Event, ...]:
         text = event.delta
@@ -142,20 +147,27 @@ class StreamDecoder:
             tokens = wire.raw({"content": [token.copy() for token in event.logprobs]})
         if not text and tokens is None:
             return ()
-        self._item(event).told = True
+        self._text_of(event, text)
         return (TextDelta(text=text, logprobs=tokens),)
 
-    def _text_done(self, event: wire.Event) -> tuple[Event, ...]:
+    def _text_of(self, event: wire.Event, text: str) -> None:
         known = self._item(event)
-        if known.told or not event.text:
+        if not known.told:
+            known.told, known.text_start = True, self._said
+        self._said += len(text)
+
+    def _text_done(self, event: wire.Event) -> tuple[Event, ...]:
+        if self._item(event).told or not event.text:
             return ()
-        known.told = True
+        self._text_of(event, event.text)
         return (TextDelta(text=event.text),)
 
     def _annotation(self, event: wire.Event) -> tuple[Event, ...]:
         if not wire.is_set(event.annotation):
             return ()
-        return (CitationDelta(raw=event.annotation.copy(), protocol=NAME),)
+        raw = event.annotation.copy()
+        cited = url_citations.read(raw, self._item(event).text_start)
+        return (CitationDelta(raw=raw, protocol=NAME, cited=cited),)
 
     def _refusal(self, event: wire.Event) -> tuple[Event, ...]:
         self._item(event).told = True

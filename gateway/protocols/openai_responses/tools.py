@@ -2,19 +2,28 @@
 
 Tools that the vendor runs (web search, code execution, a local shell, …) stay raw, for this
 protocol only. A custom tool (free text, perhaps by a grammar) is for other protocols a function
-with one string argument `input`; its own definition stays among the extras.
+with one string argument `input`; its own definition stays among the extras. Tools of a namespace
+are told apart by their names (`namespaces`). Tools come as a field and as an item of the input,
+which is how Codex gives them to newer models.
 """
 
+from collections.abc import Iterator
+
 import msgspec
+from msgspec.structs import replace
 
 from ccapi.core.errors import InvalidParameter, UnsupportedParameter
 from gateway.ir.request import OtherTool, Request, Tool, ToolChoice
 from gateway.protocols.base import Body
-from gateway.protocols.openai_responses import wire
+from gateway.protocols.openai_responses import namespaces, wire
+from gateway.protocols.openai_responses.namespaces import NAMESPACE
 from gateway.protocols.openai_responses.wire import NAME, Wire
 from gateway.protocols.shared import fields
 
 CUSTOM = "custom"  # among the extras of a tool: its own definition
+ADDED = "additional_tools"  # the type of an input item that holds tools
+# What Codex offers with every request, whatever the task.
+OFFERED = frozenset({"web_search", "web_search_preview", "image_generation", "tool_search"})
 
 _ANYTHING = Tool(name="").parameters
 _KNOWN = frozenset({"type", "name", "description", "parameters", "strict"})
@@ -22,8 +31,7 @@ _KNOWN = frozenset({"type", "name", "description", "parameters", "strict"})
 
 def decode_tools(body: Body) -> tuple[Tool | OtherTool, ...]:
     """The tools; where `tool_choice` allows only some of them, those."""
-    told = fields.tables(body, "tools") or []
-    tools = tuple(_tool(tool, f"tools[{position}].") for position, tool in enumerate(told))
+    tools = tuple(tool for told, at in _told(body) for tool in _tools(told, at))
     allowed = _allowed(body)
     if allowed is None:
         return tools
@@ -32,6 +40,49 @@ def decode_tools(body: Body) -> tuple[Tool | OtherTool, ...]:
         for tool in tools
         if (tool.kind if isinstance(tool, OtherTool) else tool.name) in allowed
     )
+
+
+def _told(body: Body) -> Iterator[tuple[wire.Object, str]]:
+    """All tools, each with its path."""
+    for position, tool in enumerate(fields.tables(body, "tools") or []):
+        yield tool, f"tools[{position}]."
+    told = fields.get(body, "input")
+    if told is None or ADDED.encode() not in bytes(told) or wire.first(told) != b"[":
+        return
+    for place, item in enumerate(fields.tables(body, "input") or []):
+        if fields.text(item, "type", within=f"input[{place}].") == ADDED:
+            within = f"input[{place}]."
+            for position, tool in enumerate(fields.tables(item, "tools", within=within) or []):
+                yield tool, f"{within}tools[{position}]."
+
+
+def _tools(tool: wire.Object, at: str) -> list[Tool | OtherTool]:
+    """One, or those of a namespace."""
+    if fields.text(tool, "type", within=at) != NAMESPACE:
+        return [_tool(tool, at)]
+    name = fields.required(fields.text(tool, "name", within=at), at + "name")
+    told = fields.tables(tool, "tools", within=at) or []
+    inner = [_tool(each, f"{at}tools[{position}].") for position, each in enumerate(told)]
+    grouped = [each for each in inner if isinstance(each, Tool)]
+    if len(grouped) < len(inner):
+        return [OtherTool(protocol=NAME, kind=NAMESPACE, raw=wire.raw(tool))]
+    return [namespaces.within(tool, name, each) for each in grouped]
+
+
+def with_offers(request: Request) -> Request:
+    """The request with those tools marked that its agent could do without."""
+    choice = request.tool_choice
+    is_free = choice is None or choice.mode in ("auto", "none")
+    is_free = is_free and "tool_choice" not in request.extras.get(NAME, {})
+    if not is_free or not any(isinstance(tool, Tool) for tool in request.tools):
+        return request
+    tools = tuple(
+        replace(tool, optional=True)
+        if isinstance(tool, OtherTool) and tool.kind in OFFERED
+        else tool
+        for tool in request.tools
+    )
+    return replace(request, tools=tools)
 
 
 def _tool(tool: wire.Object, at: str) -> Tool | OtherTool:
@@ -94,7 +145,9 @@ def decode_choice(body: Body, extras: wire.Object) -> ToolChoice | None:
     match kind:
         case "function" | "custom":
             name = fields.text(choice, "name", within="tool_choice.")
-            return ToolChoice(mode="tool", name=fields.required(name, "tool_choice.name"))
+            name = fields.required(name, "tool_choice.name")
+            space = fields.text(choice, NAMESPACE, within="tool_choice.") or ""
+            return ToolChoice(mode="tool", name=namespaces.joined(space, name))
         case "allowed_tools":
             mode = fields.text(choice, "mode", within="tool_choice.") or "auto"
             return _word(mode, "tool_choice.mode")
@@ -125,38 +178,37 @@ def _allowed(body: Body) -> frozenset[str] | None:
         kind = fields.text(tool, "type") or "function"
         own = kind in ("function", "custom")
         name = fields.text(tool, "name") if own else kind
-        names.add(fields.required(name, "tool_choice.tools.name"))
+        name = fields.required(name, "tool_choice.tools.name")
+        names.add(namespaces.joined(fields.text(tool, NAMESPACE) or "", name))
     return frozenset(names)
 
 
 def encode_tools(tools: tuple[Tool | OtherTool, ...]) -> list[object]:
     """Raises: UnsupportedParameter for a tool that only another vendor runs."""
-    encoded: list[object] = []
-    for position, tool in enumerate(tools):
-        if isinstance(tool, OtherTool):
-            if tool.protocol != NAME:
-                raise UnsupportedParameter(
-                    f"The tool {tool.kind!r} is run by another vendor: this model has none.",
-                    param=f"tools[{position}]",
-                )
-            encoded.append(tool.raw)
-            continue
-        kept = tool.extras.get(NAME, {})
-        if CUSTOM in kept:
-            encoded.append(kept[CUSTOM])
-            continue
-        # Absent, `strict` would be true here, and most schemas are not made for it.
-        encoded.append(
-            {
-                "type": "function",
-                "name": tool.name,
-                **({"description": tool.description} if tool.description else {}),
-                "parameters": tool.parameters,
-                "strict": tool.strict or False,
-                **kept,
-            }
-        )
-    return encoded
+    return namespaces.regrouped(
+        [(tool, _encode_tool(tool, f"tools[{at}]")) for at, tool in enumerate(tools)]
+    )
+
+
+def _encode_tool(tool: Tool | OtherTool, at: str) -> object:
+    if isinstance(tool, OtherTool):
+        if tool.protocol != NAME:
+            raise UnsupportedParameter(
+                f"The tool {tool.kind!r} is run by another vendor: this model has none.", param=at
+            )
+        return tool.raw
+    kept = tool.extras.get(NAME, {})
+    if CUSTOM in kept:
+        return kept[CUSTOM]
+    # Absent, `strict` would be true here, and most schemas are not made for it.
+    return {
+        "type": "function",
+        "name": namespaces.own_name(tool),
+        **({"description": tool.description} if tool.description else {}),
+        "parameters": tool.parameters,
+        "strict": tool.strict or False,
+        **{name: raw for name, raw in kept.items() if name != NAMESPACE},
+    }
 
 
 def encode_choice(request: Request) -> object:
@@ -165,7 +217,7 @@ def encode_choice(request: Request) -> object:
         return None
     if choice.mode == "tool":
         kind = "custom" if choice.name in custom_names(request) else "function"
-        return {"type": kind, "name": choice.name}
+        return namespaces.Names(request).known({"type": kind, "name": choice.name})
     return choice.mode
 
 

