@@ -223,6 +223,7 @@ class ApiKeyAdmin(ApiKeys):
             "organization",
             "name",
             "allowed_models",
+            "allowed_ips",
             *LIMITS,
             "manages_keys",
             "expires_at",

@@ -23,6 +23,7 @@ from ccapi.core.limits import UNLIMITED
 
 __all__ = [
     "authenticate",
+    "check_manages",
     "create_key",
     "create_organization",
     "credential",
@@ -32,6 +33,7 @@ __all__ = [
     "limits_of",
     "lock_for_change",
     "organization_pk",
+    "organizations_of",
     "register_default_limits",
     "revoke_key",
     "set_limits",
@@ -77,6 +79,12 @@ def organization_pk(public_id: str) -> int:
     return _organization(public_id).pk
 
 
+def organizations_of(user_id: int) -> list[tuple[int, str]]:
+    """Primary key and name of each organization that this person belongs to, by name."""
+    mine = Organization.objects.filter(memberships__user=user_id)
+    return list(mine.exclude(status=Organization.Status.CLOSED).values_list("pk", "name"))
+
+
 def key_pk(organization_id: int, public_id: str) -> int | None:
     """The primary key behind `key_…`, if that key is this organization's."""
     found = ApiKey.objects.filter(organization_id=organization_id, public_id=public_id)
@@ -93,6 +101,7 @@ def create_key(
     *,
     name: str,
     allowed_models: Iterable[str] = (),
+    allowed_ips: Iterable[str] = (),
     expires_at: datetime | None = None,
     created_by: int | None = None,
     limits: Limits = UNLIMITED,
@@ -100,8 +109,9 @@ def create_key(
 ) -> NewKey:
     """Make a key; the answer is the only place where its secret ever stands.
 
-    `created_by` is the primary key of a user; `limits` are this key's, beside the organization's;
-    `manages_keys`: whether it may make and change keys over the API (`accounts.keyring`).
+    `allowed_ips` are networks that it may be used from (empty: all); `created_by` is the primary
+    key of a user; `limits` are this key's, beside the organization's; `manages_keys`: whether it
+    may make and change keys over the API (`accounts.keyring`).
     Raises: NotFound, InvalidParameter.
     """
     organization = _organization(organization_public_id)
@@ -113,6 +123,7 @@ def create_key(
         last4=secret.last4,
         mac=keys.mac(secret.text, settings.CCAPI_KEY_PEPPER),
         allowed_models=sorted(set(allowed_models)),
+        allowed_ips=sorted(set(allowed_ips)),
         expires_at=expires_at,
         created_by_id=created_by,
         manages_keys=manages_keys,
@@ -167,10 +178,15 @@ def lock_for_change(caller: Caller) -> None:
     Raises: Forbidden, if the key that asks may not manage keys.
     """
     Organization.objects.select_for_update(no_key=True).get(pk=caller.organization_id)
+    check_manages(caller)
+
+
+def check_manages(caller: Caller) -> None:
+    """That this key may see and change what is the organization's. Raises: Forbidden."""
     if not ApiKey.objects.filter(pk=caller.key_id, revoked_at=None, manages_keys=True).exists():
         raise Forbidden(
-            "This key may not change what is the organization's. Use its first key, or one that"
-            " was made with manages_keys."
+            "This key may not see or change what is the organization's. Use its first key, or one"
+            " that was made with manages_keys."
         )
 
 

@@ -25,10 +25,11 @@ from django.db import connection, transaction
 
 from accounts import keys
 from accounts.types import Caller
-from ccapi.core import postgres, valkey
+from ccapi.core import peer, postgres, valkey
 from ccapi.core.errors import (
     AccountSuspended,
     BillingUnavailable,
+    IpNotAllowed,
     KeyExpired,
     KeyRevoked,
     Unauthorized,
@@ -59,7 +60,7 @@ SELECT asked.mac, k.id, k.public_id, k.allowed_models,
        k.revoked_at IS NOT NULL, o.id, o.public_id, o.status,
        k.last_used_at IS NULL OR k.last_used_at < now() - interval '60 seconds',
        o.rpm, o.tpm, o.concurrent,
-       coalesce(k.rpm, 0), coalesce(k.tpm, 0), coalesce(k.concurrent, 0)
+       coalesce(k.rpm, 0), coalesce(k.tpm, 0), coalesce(k.concurrent, 0), k.allowed_ips
 FROM (SELECT %s::bytea AS mac) asked
 JOIN api_key k ON k.mac = asked.mac OR k.old_mac = asked.mac
 JOIN organization o ON o.id = k.organization_id
@@ -80,6 +81,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
     revoked: bool
     organization_status: str
+    networks: tuple[peer.Network, ...] = ()  # from which it may be used; empty: all
     untouched: bool  # last_used_at wants writing
 
     @classmethod
@@ -98,6 +100,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
             ),
             revoked=row[5],
             organization_status=row[8],
+            networks=tuple(map(peer.network, row[16])),
             untouched=row[9],
         )
 
@@ -116,7 +119,7 @@ def _hash(secret: str) -> bytes:
 def judge(found: Found | None, mac: bytes) -> Caller:
     """The caller, if they may call now.
 
-    Raises: Unauthorized, KeyRevoked, KeyExpired, AccountSuspended.
+    Raises: Unauthorized, KeyRevoked, KeyExpired, AccountSuspended, IpNotAllowed.
     """
     if found is None or not hmac.compare_digest(found.mac, mac):
         raise Unauthorized(UNKNOWN)
@@ -129,7 +132,19 @@ def judge(found: Found | None, mac: bytes) -> Caller:
         raise AccountSuspended(
             f"Organization {caller.organization} is {found.organization_status}. Ask support."
         )
+    if found.networks:
+        _check_address(found.networks)
     return caller
+
+
+def _check_address(networks: tuple[peer.Network, ...]) -> None:
+    """Of the request at hand. Raises: IpNotAllowed, also where nobody knows its address."""
+    address = peer.address()
+    if address is None or not any(address in network for network in networks):
+        raise IpNotAllowed(
+            f"This API key may not be used from {address or 'here'}. Use it from one of the"
+            " addresses that it allows, or change its allowed_ips."
+        )
 
 
 def announce() -> None:

@@ -27,6 +27,7 @@ from ccapi.core.errors import Forbidden, InvalidParameter, InvalidRequest, KeyNo
 
 KEYS_MAX = 1_000  # keys of an organization that are not revoked
 ID = re.compile(r"key_[0-9A-Za-z_]{1,60}", re.ASCII)
+LISTS = ("allowed_models", "allowed_ips")  # without an order: kept sorted
 SHOWN = 64  # characters of a customer's text that an error repeats
 
 
@@ -64,6 +65,7 @@ def create(caller: Caller, *, name: str, **bounds: Any) -> tuple[ApiKey, str]:  
     actor = _manager(caller)
     own = scope_of(actor)
     limits = msgspec.structs.replace(own.limits, **_numbers(bounds.pop("limits", {})))
+    bounds["allowed_ips"] = tuple(bounds.get("allowed_ips", own.allowed_ips))
     models = frozenset(bounds.pop("allowed_models", own.allowed_models))
     bounds = {"manages_keys": False, **bounds}
     scope = msgspec.structs.replace(own, allowed_models=models, limits=limits, **bounds)
@@ -75,6 +77,7 @@ def create(caller: Caller, *, name: str, **bounds: Any) -> tuple[ApiKey, str]:  
         caller.organization,
         name=name,
         allowed_models=scope.allowed_models,
+        allowed_ips=scope.allowed_ips,
         expires_at=scope.expires_at,
         limits=scope.limits,
         manages_keys=scope.manages_keys,
@@ -84,7 +87,7 @@ def create(caller: Caller, *, name: str, **bounds: Any) -> tuple[ApiKey, str]:  
 
 @transaction.atomic
 def change(caller: Caller, key_id: str, **columns: Any) -> ApiKey:  # noqa: ANN401 — by column
-    """Change `name`, `allowed_models`, `expires_at` and `limits` (by name: those not named stay).
+    """Change `name`, `allowed_models`, `allowed_ips`, `expires_at` and `limits` (by name).
 
     Raises: Forbidden, KeyNotFound, KeyRevoked, InvalidRequest, InvalidParameter.
     """
@@ -94,7 +97,7 @@ def change(caller: Caller, key_id: str, **columns: Any) -> ApiKey:  # noqa: ANN4
     key = _within(actor, key_id)
     _not_revoked(key)
     for column, value in columns.items():
-        setattr(key, column, sorted(value) if column == "allowed_models" else value)
+        setattr(key, column, sorted(value) if column in LISTS else value)
     _check(scope_of(key), actor)
     if columns:
         key.save(update_fields=list(columns))
@@ -135,6 +138,7 @@ def scope_of(key: ApiKey) -> Scope:
     limits = Limits(rpm=key.rpm or 0, tpm=key.tpm or 0, concurrent=key.concurrent or 0)
     return Scope(
         allowed_models=frozenset(key.allowed_models),
+        allowed_ips=tuple(key.allowed_ips),
         limits=limits,
         expires_at=key.expires_at,
         manages_keys=key.manages_keys,

@@ -18,6 +18,7 @@ from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 from django.db.models.functions import Length, Lower, Now
 from django.db.models.lookups import Exact
 
+from ccapi.core import peer
 from ccapi.core.ids import public_id
 
 ONLY_THE_ORGANIZATIONS = "Empty or 0: only the organization's limit applies."
@@ -34,6 +35,13 @@ def key_public_id() -> str:
 def validate_timezone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
         raise ValidationError(f"{name!r} is no time zone; use a name such as Europe/Berlin.")
+
+
+def validate_network(text: str) -> None:
+    try:
+        peer.network(text)
+    except ValueError as error:
+        raise ValidationError(f"{text!r} is no address and no network: {error}.") from error
 
 
 if TYPE_CHECKING:
@@ -209,6 +217,14 @@ class ApiKey(models.Model):
         default=list,
         blank=True,
         help_text="Catalog ids, separated by commas; empty means every model.",
+    )
+    allowed_ips = ArrayField(
+        models.TextField(validators=[validate_network]),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Addresses and networks (203.0.113.0/24) that it may be used from, separated by"
+        " commas; empty means everywhere.",
     )
     # Beside those of the organization.
     rpm = models.PositiveIntegerField(

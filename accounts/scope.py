@@ -8,12 +8,14 @@ from datetime import datetime
 import msgspec
 
 from accounts.types import Limits
+from ccapi.core import peer
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of a key. `allowed_models` empty: all; a limit of 0: the organization's alone."""
 
     allowed_models: frozenset[str] = frozenset()
+    allowed_ips: tuple[str, ...] = ()  # networks; empty: from everywhere
     limits: Limits = Limits()
     expires_at: datetime | None = None
     manages_keys: bool = False
@@ -38,6 +40,14 @@ def excess(child: Scope, creator: Scope) -> Excess | None:
             return Excess(
                 param="allowed_models", reason=f"the key that you use may not call {what}"
             )
+    if creator.allowed_ips:
+        within = [peer.network(each) for each in creator.allowed_ips]
+        outside = [each for each in child.allowed_ips if not _lies_in(each, within)]
+        if outside or not child.allowed_ips:
+            where = outside[0] if outside else "everywhere (an empty list)"
+            return Excess(
+                param="allowed_ips", reason=f"the key that you use may not be used from {where}"
+            )
     for name, most in msgspec.structs.asdict(creator.limits).items():
         wanted = getattr(child.limits, name)
         if most and (not wanted or wanted > most):
@@ -53,3 +63,14 @@ def excess(child: Scope, creator: Scope) -> Excess | None:
     if child.manages_keys and not creator.manages_keys:
         return Excess(param="manages_keys", reason="the key that you use may not manage keys")
     return None
+
+
+def _lies_in(text: str, networks: list[peer.Network]) -> bool:
+    inner = peer.network(text)
+    bounds = (int(inner.network_address), int(inner.broadcast_address))
+    return any(
+        inner.version == outer.version
+        and int(outer.network_address) <= bounds[0]
+        and bounds[1] <= int(outer.broadcast_address)
+        for outer in networks
+    )

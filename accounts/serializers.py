@@ -12,10 +12,12 @@ from rest_framework import serializers
 from accounts import keys
 from accounts.keyring import scope_of
 from accounts.models import ApiKey
+from ccapi.core import peer
 from ccapi.core.strict import Answer, Epoch, Flag, QuerySerializer, StrictSerializer, Text, Whole
 
 INTEGER_MAX = 2_147_483_647  # of PostgreSQL's integer
 MODELS_MAX = 500
+NETWORKS_MAX = 100
 PAGE_MAX = 100
 OVERLAP_S_MAX = 24 * 3600
 # A catalog id. Whether the catalog has it is not asked: models come and go, a key's list stays.
@@ -34,6 +36,20 @@ class Future(serializers.DateTimeField):
         if found <= timezone.now():
             self.fail("past")
         return found
+
+
+class NetworkField(serializers.CharField):
+    """An address, or a network in CIDR form; told as the network that it is."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 — REST framework's own
+        super().__init__(max_length=43, **options)
+
+    def to_internal_value(self, data: Any) -> str:  # noqa: ANN401 — JSON is anything
+        text = super().to_internal_value(data)
+        try:
+            return str(peer.network(text))
+        except ValueError as error:
+            raise serializers.ValidationError(f"This is no network: {error}.") from error
 
 
 class LimitsSerializer(Answer):
@@ -57,6 +73,10 @@ class KeySerializer(Answer):
     last4 = serializers.CharField(help_text="How its secret ends.")
     allowed_models = serializers.ListField(
         child=serializers.CharField(), help_text="Catalog ids; empty: all."
+    )
+    allowed_ips = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Addresses and networks that it may be used from; empty: everywhere.",
     )
     limits = LimitsSerializer(source="*")
     manages_keys = serializers.BooleanField(
@@ -125,6 +145,14 @@ class KeyChangeSerializer(StrictSerializer):
         max_length=MODELS_MAX,
         required=False,
         help_text="Catalog ids; empty: all.",
+    )
+    allowed_ips = serializers.ListField(
+        child=NetworkField(),
+        max_length=NETWORKS_MAX,
+        required=False,
+        help_text="Addresses and networks (`203.0.113.0/24`, `2001:db8::/48`) that it may be used"
+        " from, as we see them; empty: everywhere. Mind your own: a key that shuts itself out"
+        " cannot change that.",
     )
     limits = LimitsFields(required=False)
     expires_at = Future(allow_null=True, required=False, help_text="null: never.")

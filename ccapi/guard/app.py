@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ccapi.core import access, logs
+from ccapi.core import access, logs, peer
 from ccapi.core.errors import GatewayError, InternalError
 from ccapi.guard import headers, paths
 from ccapi.guard.answers import Answer, App, Receive, Render, Send, refusal
@@ -70,6 +70,8 @@ class Guard:
                     return
                 scope = self._notable(scope, found)
             limit = self._check(scope, found, raw)
+            client = scope.get("client")
+            peer.tell(client[0] if client else None)
         except GatewayError as error:
             await self._refuse(scope, send, error, extra)
             return

@@ -93,6 +93,7 @@ def test_a_new_key_is_told_with_its_secret_once(customer: Customer) -> None:
         "name": "ci",
         "prefix": secret[:14],
         "last4": secret[-4:],
+        "allowed_ips": [],
         "allowed_models": ["a/x", "b/y"],
         "limits": {"rpm": 10, "tpm": 0, "concurrent": 0},
         "manages_keys": False,
@@ -384,3 +385,23 @@ def test_a_method_that_there_is_not_is_told_so(customer: Customer) -> None:
         405,
         "method_not_allowed",
     )
+
+
+def test_a_key_is_bound_to_networks_and_makes_none_that_is_bound_less(customer: Customer) -> None:
+    bound = customer.make(name="bound", allowed_ips=["10.0.0.0/8", "2001:DB8::1"])
+    read = customer.ask("get", f"/keys/{bound['id']}").json()
+    changed = customer.ask("patch", f"/keys/{bound['id']}", {"allowed_ips": []}).json()
+
+    assert read["allowed_ips"] == ["10.0.0.0/8", "2001:db8::1/128"]
+    assert changed["allowed_ips"] == []
+
+
+@pytest.mark.parametrize(
+    "network", ["10.0.0.1/8", "10.0.0.0/33", "example.com", "", "::ffff:10.0.0.1", "10.0.0.0-5", 7]
+)
+def test_what_is_no_network_is_refused_by_name(customer: Customer, network: object) -> None:
+    answer = customer.ask("post", "/keys", {"name": "x", "allowed_ips": [network]})
+
+    status, code, param = told(answer)
+    assert (status, code) == (400, "invalid_parameter")
+    assert (param or "").startswith("allowed_ips")

@@ -8,14 +8,27 @@ from hypothesis import strategies as st
 
 from accounts.scope import Scope, excess
 from accounts.types import Limits
+from ccapi.core import peer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS = ("a/x", "b/y", "c/z")
 EVER = (*MODELS, "made/later")  # a key for every model is for those to come, too
+# Each of the larger ones is no more than the addresses named after it, and those in none.
+NETWORKS = ("10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "2001:db8::/32", "2001:db8::7")
+PLACES = (
+    "10.0.0.1",
+    "10.1.0.1",
+    "10.1.2.3",
+    "2001:db8::1",
+    "2001:db8::7",
+    "::ffff:10.0.0.1",
+    "8.8.8.8",
+)
 numbers = st.integers(min_value=0, max_value=3)
 scopes = st.builds(
     Scope,
     allowed_models=st.frozensets(st.sampled_from(MODELS)),
+    allowed_ips=st.lists(st.sampled_from(NETWORKS), unique=True).map(tuple),
     limits=st.builds(Limits, rpm=numbers, tpm=numbers, concurrent=numbers),
     expires_at=st.none() | st.integers(0, 3).map(lambda day: START + timedelta(days=day)),
     manages_keys=st.booleans(),
@@ -29,6 +42,12 @@ def possibilities(scope: Scope) -> set[tuple[str, object]]:
         for model in EVER
         if not scope.allowed_models or model in scope.allowed_models
     }
+    networks = [peer.network(each) for each in scope.allowed_ips]
+    for place in PLACES:
+        address = peer.parse(place)
+        assert address is not None
+        if not networks or any(address in network for network in networks):
+            done.add(("from", place))
     for name in ("rpm", "tpm", "concurrent"):
         most = getattr(scope.limits, name)
         done |= {(name, used) for used in range(6) if not most or used <= most}
