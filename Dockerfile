@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The gateway, one process a container. The same image migrates, runs the commands and serves the sandbox.
+# The gateway, one process a container. The same image works on jobs, migrates, runs the commands and serves the sandbox.
 #
 # The tag is exact; to pin what it names, too, build with the digest that `docker buildx imagetools inspect` tells:
 #   docker build --build-arg PYTHON=python:3.11.15-slim-bookworm@sha256:... .
@@ -19,13 +19,14 @@ COPY billing/ /srv/ccapi/billing/
 COPY catalog/ /srv/ccapi/catalog/
 COPY ccapi/ /srv/ccapi/ccapi/
 COPY gateway/ /srv/ccapi/gateway/
+COPY media_jobs/ /srv/ccapi/media_jobs/
 COPY manage.py /srv/ccapi/
 # Compiled here: nothing is written where it runs.
 RUN python -m compileall -q -j 0 /opt/venv /srv/ccapi
 
 FROM ${PYTHON}
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin ccapi \
-    && install -d -o ccapi -g ccapi -m 0700 /var/lib/ccapi/spool
+    && install -d -o ccapi -g ccapi -m 0700 /var/lib/ccapi/spool /var/lib/ccapi/artefacts
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/ccapi /srv/ccapi
 WORKDIR /srv/ccapi
@@ -36,6 +37,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     CCAPI_ENV=production \
     CCAPI_SPOOL_DIR=/var/lib/ccapi/spool \
+    CCAPI_ARTEFACT_DIR=/var/lib/ccapi/artefacts \
     CCAPI_METRICS_DIR=/tmp/ccapi-metrics \
     CCAPI_METRICS_HOST=0.0.0.0
 USER 10001:10001

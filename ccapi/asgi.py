@@ -21,6 +21,8 @@ from ccapi.guard.app import Guard, Rules  # noqa: E402
 from ccapi.lifespan import lifespan  # noqa: E402
 from gateway.api import ChatConsumer, find, find_free, refusal, serve_free  # noqa: E402
 from gateway.outlet import Receive, Send  # noqa: E402
+from media_jobs import app as images  # noqa: E402
+from media_jobs.routes import find as find_images  # noqa: E402
 
 
 async def router(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -33,6 +35,8 @@ async def router(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             await endpoint(scope, send)
         elif (free := find_free(scope["path"], scope["headers"])) is not None:
             await serve_free(free, scope, receive, send)
+        elif (image := find_images(scope["path"])) is not None:
+            await images.serve(image, scope, receive, send)
         else:
             await _django(scope, receive, send)
     elif scope["type"] == "lifespan":
@@ -43,11 +47,15 @@ def _body_bytes_max(path: str) -> int:
     # Prompts that are only counted are as long as those that are answered.
     if find(path) or ((free := find_free(path)) is not None and "POST" in free.methods):
         return settings.CCAPI_BODY_BYTES_MAX
+    if (image := find_images(path)) is not None and image.is_billed:
+        return settings.CCAPI_BODY_BYTES_MAX
     return settings.CCAPI_REST_BODY_BYTES_MAX
 
 
 def _render(path: str, error: GatewayError) -> tuple[int, dict[str, str], bytes] | None:
-    """The guard's refusal in the protocol of a chat route, or of a free one."""
+    """The guard's refusal in the protocol of a chat route, or of a free one; images have ours."""
+    if find_images(path) is not None:
+        return images.refusal(error)
     route = find(path) or find_free(path)
     return None if route is None else refusal(route.codec, ids.uuid7(), error)
 

@@ -24,6 +24,7 @@ from django.conf import settings
 
 from ccapi.core import vitals
 from gateway import api as gateway
+from media_jobs import watching
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +68,7 @@ class Life:
     async def end(self) -> None:
         """The server has no connection left; drains and settlements may still be under way."""
         self._start_draining()
+        watching.close()
         await gateway.shutdown(max(0.0, self._deadline - time.monotonic()))
         for number, handler in self._servers_own.items():
             if signal.getsignal(number) == self._interrupted:

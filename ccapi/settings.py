@@ -126,11 +126,67 @@ CCAPI_LEASE_TTL_S = float(os.environ.get("CCAPI_LEASE_TTL_S", "15"))
 CCAPI_BREAKER_FAILURES = int(os.environ.get("CCAPI_BREAKER_FAILURES", "5"))
 # Repeats of a failed call at the same offer, per call of its provider.
 CCAPI_RETRY_RATIO = float(os.environ.get("CCAPI_RETRY_RATIO", "0.1"))
+# Where customers reach us (`https://api.example.com`), for links that are told outside of a
+# request; empty: each as the customer's own request named us.
+CCAPI_PUBLIC_URL = os.environ.get("CCAPI_PUBLIC_URL", "").rstrip("/")
+# With which secret providers sign their calls to `/media/notify/`, by protocol (Replicate's of our
+# account, `whsec_…`); empty: the unguessable path alone counts.
+CCAPI_NOTIFY_SECRETS = {"replicate": os.environ.get("CCAPI_REPLICATE_WEBHOOK_SECRET", "")}
+# How many of an organization's jobs may be unfinished at a time.
+CCAPI_JOBS_OPEN_MAX = int(os.environ.get("CCAPI_JOBS_OPEN_MAX", "100"))
+# How long a request waits for its pictures, in seconds, before it is told where to ask for them.
+CCAPI_IMAGE_WAIT_S = float(os.environ.get("CCAPI_IMAGE_WAIT_S", "120"))
+# How long a job may take from its acceptance to its end, in seconds; its hold stands for as long.
+CCAPI_JOB_TOTAL_S = float(os.environ.get("CCAPI_JOB_TOTAL_S", "1800"))
+# How long all calls of one performance of a job may take, in seconds.
+CCAPI_JOB_CALL_S = float(os.environ.get("CCAPI_JOB_CALL_S", "300"))
+# How long a job is a worker's that says nothing any more, in seconds; a living one renews at a
+# third of it.
+CCAPI_JOB_LEASE_S = float(os.environ.get("CCAPI_JOB_LEASE_S", "30"))
+# After a fault of ours a job is tried again in so many seconds, and then in twice as many.
+CCAPI_JOB_RETRY_S = float(os.environ.get("CCAPI_JOB_RETRY_S", "5"))
+# How often the jobs that are due are looked for, in seconds; and after how long a message that
+# nobody took is taken for lost.
+CCAPI_JOB_SWEEP_S = float(os.environ.get("CCAPI_JOB_SWEEP_S", "1"))
+CCAPI_JOB_REQUEUE_S = float(os.environ.get("CCAPI_JOB_REQUEUE_S", "30"))
+# The name of our queue at the broker, and how many processes a worker has.
+CCAPI_QUEUE = os.environ.get("CCAPI_QUEUE", "ccapi")
+CCAPI_WORKER_PROCESSES = int(os.environ.get("CCAPI_WORKER_PROCESSES", "4"))
 # "json" for machines, "console" for people.
 CCAPI_LOG_FORMAT = os.environ.get("CCAPI_LOG_FORMAT", "json" if PRODUCTION else "console")
 CCAPI_LOG_LEVEL = os.environ.get("CCAPI_LOG_LEVEL", "info")
-# Certificates (PEM) that providers' servers may have besides those the system trusts.
+# When a webhook is tried, in seconds from its first attempt, until it counts as failed; and how
+# long a delivery is in the log after its end, in seconds.
+CCAPI_WEBHOOK_SCHEDULE_S = tuple(
+    float(each)
+    for each in _list("CCAPI_WEBHOOK_SCHEDULE_S")
+    or ("0", "5", "300", "1800", "7200", "18000", "36000", "50400", "72000", "86400")
+)
+CCAPI_WEBHOOK_LOG_S = float(os.environ.get("CCAPI_WEBHOOK_LOG_S", str(7 * 24 * 3600)))
+# Where pictures and recordings that are told by link lie: "files" (encrypted, in a folder that all
+# processes share) or "s3" (needs django-storages[s3]); and for how long, in seconds.
+CCAPI_ARTEFACT_STORAGE = os.environ.get("CCAPI_ARTEFACT_STORAGE", "files")
+CCAPI_ARTEFACT_S = float(os.environ.get("CCAPI_ARTEFACT_S", str(24 * 3600)))
+CCAPI_ARTEFACT_DIR = Path(
+    os.environ.get("CCAPI_ARTEFACT_DIR")
+    or Path(os.environ.get("CCAPI_DATA_DIR") or BASE_DIR / ".data") / "artefacts"
+)
+# The bucket; the endpoint is empty for Amazon's own. Without a key: the machine's own role.
+CCAPI_ARTEFACT_S3_BUCKET = os.environ.get("CCAPI_ARTEFACT_S3_BUCKET", "")
+CCAPI_ARTEFACT_S3_ENDPOINT = os.environ.get("CCAPI_ARTEFACT_S3_ENDPOINT", "")
+CCAPI_ARTEFACT_S3_REGION = os.environ.get("CCAPI_ARTEFACT_S3_REGION", "")
+CCAPI_ARTEFACT_S3_KEY_ID = os.environ.get("CCAPI_ARTEFACT_S3_KEY_ID", "")
+CCAPI_ARTEFACT_S3_SECRET = os.environ.get("CCAPI_ARTEFACT_S3_SECRET", "")
+
+# Certificates (PEM) that providers' and customers' servers may have besides those that the system
+# trusts.
 CCAPI_CA_BUNDLE = Path(os.environ["CCAPI_CA_BUNDLE"]) if os.environ.get("CCAPI_CA_BUNDLE") else None
+
+# Hosts that URLs of customers (pictures, webhooks) may name besides the public internet over https:
+# `host:port`, exactly as URLs write them, over http as well (`hooks.corp:8080,[::1]:9000`).
+CCAPI_EGRESS_ALLOW = _list("CCAPI_EGRESS_ALLOW")
+# Public networks of our own that such URLs must not reach (`198.51.100.0/24`).
+CCAPI_EGRESS_DENY = _list("CCAPI_EGRESS_DENY")
 
 # What the metrics and traces call this build.
 CCAPI_VERSION = os.environ.get("CCAPI_VERSION", "0.1.0")
@@ -179,6 +235,9 @@ INSTALLED_APPS = [
     "catalog",
     "billing",
     "gateway",
+    "media_jobs",
+    "media_jobs.artefacts",
+    "media_jobs.webhooks",
     "ccapi.openapi",
 ]
 MIDDLEWARE = [
@@ -196,7 +255,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "ccapi.urls"
 ASGI_APPLICATION = "ccapi.asgi.application"
 # Paths beside Django's own; no group may take a first segment of either (`ccapi.core.reserved`).
-CCAPI_ROUTE_TABLES = ["gateway.routes.ROUTES", "ccapi.health.ENDPOINTS"]
+CCAPI_ROUTE_TABLES = ["gateway.routes.ROUTES", "ccapi.health.ENDPOINTS", "media_jobs.routes.ROUTES"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -223,6 +282,37 @@ APPEND_SLASH = False
 STATIC_URL = "/static/"
 # Only where somebody else serves the files: `manage.py collectstatic` gathers them here.
 STATIC_ROOT = os.environ.get("CCAPI_STATIC_ROOT") or None
+
+_ARTEFACT_STORAGES: dict[str, dict[str, object]] = {
+    "files": {
+        "BACKEND": "media_jobs.artefacts.storages.SealedFiles",
+        "OPTIONS": {
+            "location": CCAPI_ARTEFACT_DIR,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+    "s3": {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": CCAPI_ARTEFACT_S3_BUCKET,
+            "endpoint_url": CCAPI_ARTEFACT_S3_ENDPOINT or None,
+            "region_name": CCAPI_ARTEFACT_S3_REGION or None,
+            "access_key": CCAPI_ARTEFACT_S3_KEY_ID or None,
+            "secret_key": CCAPI_ARTEFACT_S3_SECRET or None,
+            "signature_version": "s3v4",
+            "default_acl": None,
+            "querystring_auth": True,
+            "file_overwrite": True,  # names are unique: no question to S3 before each
+        },
+    },
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # An unknown word is told by a check (`media_jobs.artefacts.storages`).
+    "artefacts": _ARTEFACT_STORAGES.get(CCAPI_ARTEFACT_STORAGE, _ARTEFACT_STORAGES["files"]),
+}
 
 # The admin's own files, straight from the apps: nothing to collect, nobody else to serve them.
 WHITENOISE_USE_FINDERS = True

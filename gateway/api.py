@@ -11,6 +11,7 @@ from gateway.ends import LAST_EVENT_S
 from gateway.free.app import serve as serve_free
 from gateway.free.routes import find as find_free
 from gateway.incoming import refusal
+from gateway.protocols.base import Codec
 from gateway.routes import ROUTES, Route, find
 from gateway.routing import board
 from gateway.sandbox.scenarios import SCENARIOS
@@ -27,6 +28,7 @@ __all__ = [
     "ROUTES",
     "SCENARIOS",
     "ChatConsumer",
+    "Codec",
     "Route",
     "end_walks_within",
     "find",

@@ -10,107 +10,23 @@ import asyncio
 import msgspec
 from django.conf import settings
 
-from catalog.types import Timeouts
 from ccapi.core import clock
 from ccapi.core.errors import UnsupportedParameter, UpstreamRateLimited, UpstreamUnreachable
 from gateway import ports, quirks
+from gateway.deadlines import Deadlines, Limit
 from gateway.exchange import Exchange
+from gateway.meter import Meter
 from gateway.protocols.base import Encoded, Target, UpstreamFailure
+from gateway.relayed import garbled
+from gateway.routing import board
 from gateway.routing.blame import OWN_LIMIT
+from gateway.routing.tries import Try
 from gateway.tool_compat.prompt import dialect_for, told_in_text
 from gateway.transport import auth, client
 from gateway.transport.client import ERROR_BYTES_MAX, AttemptFailed, Upstream, failed
 
 # The body of an error answer is there at once or not worth waiting for, in seconds.
 ERROR_BODY_S = 2.0
-# While a client takes its time, whether it still does is looked at so often, in seconds.
-LOOK_S = 0.1
-# The event loop's clock has milliseconds: a timer that is set for less would go off at once.
-GRAIN_S = 0.002
-
-
-class Deadlines:
-    """The time limits of one attempt, on the event loop's clock.
-
-    To the first content, between reads after it, and in all. A streamed answer gets less time for
-    its first content while another candidate is left. A whole answer sends nothing until it is
-    written, so the limit to the first byte is its limit for thinking and writing: the longer one,
-    whatever is left. `within_s` is what is left of the time for all attempts.
-    """
-
-    def __init__(
-        self, timeouts: Timeouts, *, stream: bool, has_alternative: bool, within_s: float
-    ) -> None:
-        self._now = asyncio.get_running_loop().time
-        now = self._now()
-        self._idle = timeouts.idle
-        self._total = now + min(timeouts.total, within_s)
-        if not stream:
-            first = timeouts.first_byte if has_alternative else timeouts.total
-        elif has_alternative:
-            first = min(timeouts.first_byte_with_alternative, timeouts.first_byte)
-        else:
-            first = timeouts.first_byte
-        self._first = min(now + first, self._total)
-        self._has_content = False
-
-    def content_came(self) -> None:
-        self._has_content = True
-
-    def next(self) -> float:
-        """When the next read must have given something."""
-        if self._has_content:
-            return min(self._now() + self._idle, self._total)
-        return self._first
-
-
-class Reader:
-    """Reads of one stream under its deadlines, with one timer for all of them.
-
-    A timer a read would cost more than the read. This one looks, when it goes off, whether the read
-    at hand is overdue, and is set again if not. Time spent writing to a slow client does not count.
-    """
-
-    def __init__(self, exchange: Exchange, upstream: Upstream, deadlines: Deadlines) -> None:
-        self._exchange = exchange
-        self._upstream = upstream
-        self._deadlines = deadlines
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task(self._loop)
-        self._due: float | None = None  # of the read at hand; None between reads
-        self._expired = False
-        self._timer = self._loop.call_at(deadlines.next(), self._look)
-
-    def close(self) -> None:
-        self._timer.cancel()
-
-    async def read(self) -> bytes:
-        """Whatever has come; b"" at a proper end. Raises: AttemptFailed."""
-        self._due = self._deadlines.next()
-        since = clock.monotonic()
-        try:
-            return await self._upstream.read()
-        except asyncio.CancelledError:
-            if not self._expired or self._task is None:
-                raise
-            self._task.uncancel()
-            raise failed("timeout", "The provider stopped answering.") from None
-        finally:
-            self._due = None
-            if self._exchange.first_byte_ms is None:
-                self._exchange.waited(since)
-
-    def _look(self) -> None:
-        now = self._loop.time()
-        if self._due is None:
-            # A client that takes its time may outlast every limit: look again, but not at once.
-            again = max(self._deadlines.next(), now + LOOK_S)
-            self._timer = self._loop.call_at(again, self._look)
-        elif self._due - now > GRAIN_S:
-            self._timer = self._loop.call_at(self._due, self._look)
-        elif self._task is not None:
-            self._expired = True
-            self._task.cancel()
 
 
 def prepare(exchange: Exchange) -> Encoded:
@@ -151,11 +67,15 @@ async def send(exchange: Exchange, encoded: Encoded, deadlines: Deadlines, *, ke
 
     Raises: AttemptFailed for an error answer, no answer, or none in time.
     """
+    limit = Limit(deadlines.next())
     try:
-        async with asyncio.timeout_at(deadlines.next()):
-            return await _send(exchange, encoded, key)
-    except TimeoutError as error:
-        raise failed("timeout", "The provider did not answer in time.") from error
+        return await _send(exchange, encoded, key)
+    except asyncio.CancelledError:
+        if not limit.expired():
+            raise
+        raise _late() from None
+    finally:
+        limit.end()
 
 
 async def whole(
@@ -165,19 +85,27 @@ async def whole(
 
     Raises: AttemptFailed.
     """
+    limit = Limit(deadlines.next())
     try:
-        async with asyncio.timeout_at(deadlines.next()) as scope:
-            upstream = await _send(exchange, encoded, key)
-            deadlines.content_came()
-            since = clock.monotonic()
-            try:
-                body = await upstream.read_all(progress=lambda: scope.reschedule(deadlines.next()))
-            finally:
-                exchange.waited(since)
-                upstream.close()
-            return upstream, body
-    except TimeoutError as error:
-        raise failed("timeout", "The provider did not answer in time.") from error
+        upstream = await _send(exchange, encoded, key)
+        deadlines.content_came()
+        since = clock.monotonic()
+        try:
+            body = await upstream.read_all(progress=lambda: limit.move(deadlines.next()))
+        finally:
+            exchange.waited(since)
+            upstream.close()
+    except asyncio.CancelledError:
+        if not limit.expired():
+            raise
+        raise _late() from None
+    finally:
+        limit.end()
+    return upstream, body
+
+
+def _late() -> AttemptFailed:
+    return failed("timeout", "The provider did not answer in time.")
 
 
 async def _send(exchange: Exchange, encoded: Encoded, key: str) -> Upstream:
@@ -265,3 +193,24 @@ def understood(exchange: Exchange, upstream: Upstream, body: bytes) -> AttemptFa
     return AttemptFailed(
         failure, body=body, content_type=upstream.content_type, is_direct=exchange.is_direct
     )
+
+
+def empty(meter: Meter) -> AttemptFailed:
+    """An answer without any content: a fault of the provider's, unless it says that it refused."""
+    if meter.refused:
+        return failed("content_refused", "The provider's policy refused to answer this prompt.")
+    return failed("server", "The provider answered without any content.")
+
+
+def answered(exchange: Exchange, turn: Try) -> None:
+    exchange.note_attempt(status=200, since=turn.since)
+    board.current().succeeded(turn)
+
+
+def error_inside(
+    exchange: Exchange, upstream: Upstream, body: bytes, error: ValueError
+) -> AttemptFailed:
+    """A 200 that is no answer: an error object of the provider, or garbage."""
+    if b'"error"' in body:
+        return understood(exchange, upstream, body)
+    return garbled(error)

@@ -2,8 +2,8 @@
 
 Charged is what was used by then (published policy): nothing where no provider was asked yet; else
 the input and what was delivered of the output. A client that is still there gets its protocol's
-error: a refusal where nothing was sent, an error event where its stream had begun. Never the
-success marker.
+error: a refusal where nothing was sent, an error event where its stream had begun (audio has none,
+and is cut). Never the success marker.
 """
 
 import asyncio
@@ -49,10 +49,14 @@ async def of_client(exchange: Exchange) -> None:
 async def of_process(exchange: Exchange, outlet: Outlet, fail: Fail) -> None:
     """The process ends and the client is still there; its stream has begun."""
     error = shutting_down()
-    try:
-        async with asyncio.timeout(LAST_EVENT_S):
-            await outlet.end(fail(error))
-    except TimeoutError:
+    last = fail(error)
+    if last is None:
         outlet.cut()
+    else:
+        try:
+            async with asyncio.timeout(LAST_EVENT_S):
+                await outlet.end(last)
+        except TimeoutError:
+            outlet.cut()
     if exchange.meter is not None:
         await settle_partial(exchange, exchange.meter, status="server_shutdown", error=error)

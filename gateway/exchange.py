@@ -27,7 +27,8 @@ from gateway.transport.client import AttemptFailed
 
 log = structlog.get_logger(__name__)
 NOTHING = Usage(requests=0)
-Fail = Callable[[GatewayError], bytes]  # an error as the last event of a stream
+# An error as the last event of a stream; None where all that is left is to break off.
+Fail = Callable[[GatewayError], bytes | None]
 CLIENT_GONE = 499  # nobody was there to be told a status (nginx's number for it)
 DROPPED_BYTES_MAX = 2048
 

@@ -1,10 +1,11 @@
 """The walk: from an authenticated request to its settled answer, read top to bottom.
 
 `admit` is everything before the first upstream byte: who calls, what is asked, who may answer, and
-the hold that pays for it. `run` tries the candidates in turn. Until the first content event another
-candidate may take over and a failed attempt costs nothing; after it there is no way back: the
-stream ends complete, or with its protocol's error event and never with its success marker. Either
-way the exchange settles once.
+the hold that pays for it. `run` tries the candidates in turn; what comes of one that answers is
+`whole_answer`'s or `streamed_answer`'s. Until the first content event another candidate may take
+over and a failed attempt costs nothing; after it there is no way back: the stream ends complete, or
+with its protocol's error event and never with its success marker. Either way the exchange settles
+once.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from billing.types import Admission, Outcome
+from billing.types import Admission
 from ccapi.core import clock, ids
 from ccapi.core.errors import (
     GatewayError,
@@ -23,21 +24,21 @@ from ccapi.core.errors import (
     UnsupportedParameter,
 )
 from ccapi.core.nesting import check_nesting
-from gateway import attempt, ends, ports, traces
-from gateway.exchange import Exchange, costs_of
+from gateway import attempt, ends, ports, streamed_answer, traces, whole_answer
+from gateway.deadlines import Deadlines
+from gateway.exchange import Exchange
 from gateway.expected import tokens_expected, tokens_stated
 from gateway.incoming import Incoming, refusal
-from gateway.meter import Meter
 from gateway.outlet import Outlet
-from gateway.protocols.base import Body, Encoded, GarbledStream
-from gateway.relayed import Relayed, garbled
+from gateway.protocols.base import Body, Encoded
 from gateway.routing import board as boards
 from gateway.routing import failover
 from gateway.routing.blame import OWN_LIMIT
 from gateway.routing.plan import candidates_for
 from gateway.routing.tries import Tries, Try
-from gateway.tool_compat.mode import read_response
-from gateway.transport.client import AttemptFailed, Upstream, failed
+from gateway.speech import answer as spoken_answer
+from gateway.speech import fitting
+from gateway.transport.client import AttemptFailed
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,8 @@ async def admit(incoming: Incoming, request_id: UUID) -> Exchange:
         compat=route.compat,
         kind=route.kind,
     )
+    if route.kind == "audio":
+        candidates = await fitting.fit(candidates, request)
     forwarded, traced = incoming.forwarded(), traces.begin(incoming.headers)
     tokens = tokens_expected(request, candidates[0], body_bytes=candidates[0].body_bytes)
     # From here on something is taken, and nothing may fail but what gives it back.
@@ -201,16 +204,18 @@ async def _run(exchange: Exchange, outlet: Outlet) -> None:
 async def _attempt(
     exchange: Exchange, outlet: Outlet, encoded: Encoded, turn: Try, *, within_s: float
 ) -> None:
-    deadlines = attempt.Deadlines(
+    deadlines = Deadlines(
         turn.offer.provider.timeouts,
         stream=exchange.request.stream,
         has_alternative=turn.has_alternative,
         within_s=within_s,
     )
-    if exchange.request.stream:
-        await _stream(exchange, outlet, encoded, deadlines, turn)
+    if exchange.route.kind == "audio":
+        await spoken_answer.deliver(exchange, outlet, encoded, deadlines, turn)
+    elif exchange.request.stream:
+        await streamed_answer.deliver(exchange, outlet, encoded, deadlines, turn)
     else:
-        await _answer(exchange, outlet, encoded, deadlines, turn)
+        await whole_answer.deliver(exchange, outlet, encoded, deadlines, turn)
 
 
 async def _pause(exchange: Exchange, seconds: float) -> None:
@@ -247,191 +252,6 @@ def _final_error(
         if failover.is_passed_on(last):
             exchange.passed_on = last
     return error
-
-
-async def _answer(
-    exchange: Exchange,
-    outlet: Outlet,
-    encoded: Encoded,
-    deadlines: attempt.Deadlines,
-    turn: Try,
-) -> None:
-    """A whole answer: read, understood, charged, settled, told."""
-    meter = exchange.meter = Meter()
-    upstream, body = await attempt.whole(exchange, encoded, deadlines, key=turn.key)
-    try:
-        response = exchange.candidate.codec.decode_response(body)
-    except (GarbledStream, UnicodeDecodeError) as error:
-        raise _error_inside(exchange, upstream, body, error) from error
-    meter.watch_response(response)
-    if (tools := exchange.compat_tools()) is not None:
-        response = read_response(response, tools)
-    if meter.is_empty():
-        raise _empty(meter)
-    exchange.first_byte_ms = clock.elapsed_ms(exchange.started)
-    _note_success(exchange, turn)
-    usage, source = await meter.final(exchange.asked, whole=True)
-    charge = exchange.charge(usage)
-    costs = costs_of(charge)
-    if exchange.is_direct:
-        payload = exchange.codec.direct_response(body, exchange.told(), costs)
-    else:
-        payload = exchange.codec.encode_response(response, exchange.told(), usage, costs)
-    exchange.bytes_out = len(payload)
-    estimated = usage is not response.usage
-    exchange.settle(
-        outcome=Outcome.ESTIMATED if estimated else Outcome.CAPTURED,
-        usage=usage,
-        source=source,
-        status="client_cancelled" if exchange.client_left else "ok",
-        finish_reason=meter.finish_reason,
-        charge=charge,
-    )
-    await outlet.head(
-        200,
-        [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(payload)).encode()),
-            (b"x-ccapi-cost", costs.total.encode()),
-            *exchange.headers(),
-        ],
-    )
-    await outlet.end(payload)
-
-
-def _empty(meter: Meter) -> AttemptFailed:
-    """An answer without any content: a fault of the provider's, unless it says that it refused."""
-    if meter.refused:
-        return failed("content_refused", "The provider's policy refused to answer this prompt.")
-    return failed("server", "The provider answered without any content.")
-
-
-def _note_success(exchange: Exchange, turn: Try) -> None:
-    exchange.note_attempt(status=200, since=turn.since)
-    boards.current().succeeded(turn)
-
-
-def _error_inside(
-    exchange: Exchange, upstream: Upstream, body: bytes, error: ValueError
-) -> AttemptFailed:
-    """A 200 that is no answer: an error object of the provider, or garbage."""
-    if b'"error"' in body:
-        return attempt.understood(exchange, upstream, body)
-    return garbled(error)
-
-
-async def _stream(
-    exchange: Exchange,
-    outlet: Outlet,
-    encoded: Encoded,
-    deadlines: attempt.Deadlines,
-    turn: Try,
-) -> None:
-    """A streamed answer. Raises AttemptFailed before content; after it, ends the stream itself."""
-    meter = exchange.meter = Meter()
-    upstream = await attempt.send(exchange, encoded, deadlines, key=turn.key)
-    relayed = Relayed(exchange, meter)
-    exchange.fail = relayed.fail
-    reader = attempt.Reader(exchange, upstream, deadlines)
-    try:
-        if exchange.candidate.codec.framing == "sse" and "json" in upstream.content_type:
-            body = await attempt.error_body(upstream)
-            raise _error_inside(exchange, upstream, body, GarbledStream("JSON, not a stream"))
-        await _pump(exchange, outlet, reader, deadlines, meter, relayed, turn=turn)
-    except AttemptFailed as failure:
-        if exchange.first_byte_ms is None:
-            raise
-        boards.current().failed(turn, failure, clock.monotonic())
-        await _break_off(exchange, outlet, meter, relayed, failure)
-    else:
-        await _complete(exchange, outlet, meter, relayed)
-    finally:
-        reader.close()
-        upstream.close()
-
-
-async def _complete(exchange: Exchange, outlet: Outlet, meter: Meter, relayed: Relayed) -> None:
-    """The stream came to its proper end: the charge, the settlement, the client's own end."""
-    usage, source = await meter.final(exchange.asked, whole=True)
-    charge = exchange.charge(usage)
-    last = relayed.end(usage, costs_of(charge))
-    exchange.bytes_out += len(last)
-    exchange.settle(
-        outcome=Outcome.CAPTURED if meter.usage is usage else Outcome.ESTIMATED,
-        usage=usage,
-        source=source,
-        status="client_cancelled" if exchange.client_left else "ok",
-        finish_reason=meter.finish_reason,
-        charge=charge,
-    )
-    await outlet.end(last)
-
-
-async def _pump(
-    exchange: Exchange,
-    outlet: Outlet,
-    reader: attempt.Reader,
-    deadlines: attempt.Deadlines,
-    meter: Meter,
-    relayed: Relayed,
-    *,
-    turn: Try,
-) -> None:
-    """Upstream bytes → frames → events → meter → the client, until the protocol's own end marker.
-
-    Raises: AttemptFailed for a stream that breaks, stalls, is garbled, reports an error, or ends
-    early.
-    """
-    waiting: list[bytes] = []  # the client's bytes before the first content
-    while True:
-        data = await reader.read()
-        chunk, fault = relayed.take(data) if data else (relayed.body_ended(), None)
-        if not data and not meter.completed:
-            raise failed("server", "The provider's stream ended before its end marker.")
-        if exchange.first_byte_ms is None:
-            waiting.append(chunk)
-            if meter.has_content or (meter.completed and not meter.is_empty()):
-                deadlines.content_came()
-                await _begin(exchange, outlet, relayed, turn)
-                chunk = b"".join(waiting)
-            elif meter.completed:
-                raise _empty(meter)
-        if exchange.first_byte_ms is not None and chunk:
-            exchange.bytes_out += len(chunk)
-            await outlet.write(chunk)
-        if fault is not None:
-            raise fault
-        if meter.completed:
-            return
-
-
-async def _begin(exchange: Exchange, outlet: Outlet, relayed: Relayed, turn: Try) -> None:
-    """The first content is there: from here on this candidate is the one that answers."""
-    exchange.first_byte_ms = clock.elapsed_ms(exchange.started)
-    _note_success(exchange, turn)
-    await outlet.head(
-        200,
-        [
-            (b"content-type", relayed.content_type.encode()),
-            (b"cache-control", b"no-cache"),
-            (b"x-accel-buffering", b"no"),
-            *exchange.headers(),
-        ],
-    )
-
-
-async def _break_off(
-    exchange: Exchange,
-    outlet: Outlet,
-    meter: Meter,
-    relayed: Relayed,
-    failure: AttemptFailed,
-) -> None:
-    """After content there is no other candidate: the protocol's error event, then the bill."""
-    error = failover.error_for(failure, all_rate_limited=True)
-    await outlet.end(relayed.fail(error))
-    status = "timeout" if failure.failure.kind == "timeout" else "upstream_error"
-    await ends.settle_partial(exchange, meter, status=status, error=error)
 
 
 async def refuse(exchange: Exchange, outlet: Outlet, error: GatewayError) -> None:

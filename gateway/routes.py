@@ -13,17 +13,18 @@ import msgspec
 from msgspec.structs import replace
 
 from catalog.types import ModelType
-from gateway.embeddings.registry import CLIENTS
+from gateway.embeddings.registry import CLIENTS as VECTORS
 from gateway.ir.request import Raw
 from gateway.protocols.base import Codec
 from gateway.protocols.registry import CODECS, FORMS
+from gateway.speech.registry import CLIENTS as SPEECH
 
 SWITCH = "switch"
 COMPAT = frozenset({"compat", "compat_mode"})
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One route of chat or of vectors, and what the path of a request on it says.
+    """One route of chat, of vectors or of speech, and what the path of a request on it says.
 
     `path` is without its prefix. `stamp`: CCAPI's own, whose answers name the catalog's model and
     the provider. `group` is "" without a prefix, and SWITCH for the active one.
@@ -50,33 +51,41 @@ _PATHS: dict[str, dict[str, str]] = {
     "openai_embeddings": {"/v1/embeddings": "embeddings"},
     "ollama_embed": {"/api/embed": "embed"},
     "ollama_embeddings": {"/api/embeddings": "embeddings"},
+    "openai_speech": {"/v1/audio/speech": "speech"},
 }
 # Only at the root.
 _UNPREFIXED: dict[str, dict[str, str]] = {
     "openai": {"/chat/completions": "chat"},
     "openai_responses": {"/responses": "responses"},
     "openai_embeddings": {"/embeddings": "embeddings"},
+    "openai_speech": {"/audio/speech": "speech"},
 }
-_STAMPED = frozenset({"openai", "openai_embeddings"})
+_STAMPED = frozenset({"openai", "openai_embeddings", "openai_speech"})
 _GEMINI_ROOTS = ("/v1beta/models/", "/v1/models/")
 _GEMINI_ACTIONS = {"generateContent": False, "streamGenerateContent": True}  # action → stream
 _GEMINI_VECTORS = {"embedContent": "gemini_embed", "batchEmbedContents": "gemini_batch_embed"}
 
 
 def _table(paths: dict[str, dict[str, str]], *, stamp: bool) -> dict[str, Route]:
-    spoken = CODECS | FORMS | CLIENTS
+    spoken = CODECS | FORMS | VECTORS | SPEECH
     return {
         path: Route(
             path=path,
             codec=spoken[protocol],
             endpoint=endpoint,
-            kind="embedding" if protocol in CLIENTS else "chat",
+            kind=_kind(protocol),
             stamp=stamp and protocol in _STAMPED,
         )
         for protocol, endpoints in paths.items()
         if protocol in spoken
         for path, endpoint in endpoints.items()
     }
+
+
+def _kind(protocol: str) -> ModelType:
+    if protocol in SPEECH:
+        return "audio"
+    return "embedding" if protocol in VECTORS else "chat"
 
 
 # The routes without a prefix.
@@ -129,7 +138,7 @@ def _gemini(path: str) -> Route | None:
     if vectors is not None and model:
         return Route(
             path=f"{root}{{model}}:{action}",
-            codec=CLIENTS[vectors],
+            codec=VECTORS[vectors],
             endpoint=action,
             kind="embedding",
             spoken={"model": Raw(msgspec.json.encode(model))},

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gateway.routes import Route
 
 
+OPERATIONS = {"chat": "chat", "embedding": "embeddings", "audio": "speech"}  # by kind of model
+
+
 class Call(NamedTuple):
     """One call of a provider, as it is remembered until the request ends."""
 
@@ -95,7 +98,7 @@ def record_exchange(
         attributes["gen_ai.request.max_tokens"] = exchange.request.max_tokens
     spans = [
         Span(
-            name=f"chat {candidate.model.id}",
+            name=f"{_operation(exchange.route)} {candidate.model.id}",
             kind="server",
             span_id=trace.span_id,
             parent_id=trace.parent_id,
@@ -108,20 +111,25 @@ def record_exchange(
     for call in traced.calls:
         # The one that answers goes on to the end of its stream.
         ended = call.ended if call.error else now
-        spans.append(_call_span(call, trace, ended=ended))
+        spans.append(_call_span(call, trace, _operation(exchange.route), ended=ended))
     tracing.record(trace, spans)
 
 
-def _call_span(call: Call, trace: Trace, *, ended: float) -> Span:
+def _operation(route: "Route") -> str:
+    """What is asked for, in OpenTelemetry's words where they have one."""
+    return OPERATIONS.get(route.kind, route.kind)
+
+
+def _call_span(call: Call, trace: Trace, operation: str, *, ended: float) -> Span:
     return Span(
-        name=f"chat {call.upstream_model}",
+        name=f"{operation} {call.upstream_model}",
         kind="client",
         span_id=call.span_id,
         parent_id=trace.span_id,
         started=call.started,
         ended=ended,
         attributes={
-            "gen_ai.operation.name": "chat",
+            "gen_ai.operation.name": operation,
             "gen_ai.provider.name": call.provider,
             "gen_ai.request.model": call.upstream_model,
             "http.response.status_code": call.status,
@@ -145,7 +153,7 @@ def record_refusal(
     if trace is None:
         return
     span = Span(
-        name=f"chat {route.path}",
+        name=f"{_operation(route)} {route.path}",
         kind="server",
         span_id=trace.span_id,
         parent_id=trace.parent_id,
@@ -159,7 +167,7 @@ def record_refusal(
 
 def _common(route: "Route", request_id: UUID, told: int) -> dict[str, Value]:
     return {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": _operation(route),
         "http.request.method": "POST",
         "http.route": route.path,
         "http.response.status_code": told,

@@ -138,8 +138,18 @@ class ModelNotAllowed(Forbidden):
     code = "model_not_allowed"
 
 
+class IpNotAllowed(Forbidden):
+    code = "ip_not_allowed"
+
+
 class AccountSuspended(Forbidden):
     code = "account_suspended"
+
+
+class InvalidLink(Forbidden):
+    """A signed link that we have not made."""
+
+    code = "invalid_link"
 
 
 class NotFound(GatewayError):
@@ -173,6 +183,16 @@ class GenerationNotFound(NotFound):
     code = "generation_not_found"
 
 
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+
+class DeliveryNotFound(NotFound):
+    """A webhook's."""
+
+    code = "delivery_not_found"
+
+
 class MethodNotAllowed(GatewayError):
     status = 405
     type = "invalid_request_error"
@@ -188,6 +208,15 @@ class RequestTimeout(GatewayError):
     code = "request_timeout"
     fault = "client"
     retryable = True
+
+
+class LinkExpired(GatewayError):
+    """What was there is kept no longer."""
+
+    status = 410
+    type = "invalid_request_error"
+    code = "link_expired"
+    fault = "client"
 
 
 class RequestTooLarge(GatewayError):

@@ -1,7 +1,8 @@
 """Identifiers: UUIDv7 for requests, short public ids for everything a customer sees.
 
 A request has one UUIDv7, made before any I/O. Its hexadecimal form stands in `x-request-id`
-(`req_…`) and in the generation id (`gen_…`); the database keys on the UUID itself.
+(`req_…`), in the generation id (`gen_…`) and, where it is a job's, in the job's id (`job_…`); the
+database keys on the UUID itself.
 """
 
 import os
@@ -42,9 +43,22 @@ def generation_id(request: UUID) -> str:
     return "gen_" + request.hex
 
 
+def job_id(request: UUID) -> str:
+    return "job_" + request.hex
+
+
 def parse_generation_id(text: str) -> UUID | None:
     """The UUID behind `gen_…` or `req_…`; None for anything else."""
-    if text[:4] not in ("gen_", "req_") or len(text) != 36:
+    return _parse(text, ("gen_", "req_"))
+
+
+def parse_job_id(text: str) -> UUID | None:
+    """The UUID behind `job_…`; None for anything else."""
+    return _parse(text, ("job_",))
+
+
+def _parse(text: str, prefixes: tuple[str, ...]) -> UUID | None:
+    if text[:4] not in prefixes or len(text) != 36:
         return None
     try:
         return UUID(hex=text[4:])

@@ -28,6 +28,7 @@ KNOWN_LENGTH_MIN = 12
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
 _SHAPES = re.compile(
     r"(sk-cc-)[A-Za-z0-9]+"
+    r"|(whsec_)[A-Za-z0-9+/=]+"
     rf"|({_START}(?:(?:sk|xai|rk|pk)-|gsk_|sk_|AIza))[A-Za-z0-9_-]{{12,}}"
     r"|(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|([?&]key=)[^&\s\"'\\]+"
@@ -35,10 +36,14 @@ _SHAPES = re.compile(
     re.IGNORECASE,
 )
 # Looking for these takes nanoseconds, the pattern microseconds; every match contains one of them.
-_MARKS = ("sk-", "xai-", "rk-", "pk-", "sk_", "aiza", "bearer", "key=", "://")
+_MARKS = ("sk-", "xai-", "rk-", "pk-", "sk_", "whsec_", "aiza", "bearer", "key=", "://")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 13: "\\r"}
 # What these libraries say at lower levels, a request's own line says better.
-_QUIET = {"django.request": logging.ERROR, "asyncio": logging.ERROR}
+_QUIET = {
+    "django.request": logging.ERROR,
+    "asyncio": logging.ERROR,
+    "httpx2": logging.WARNING,  # it tells whole URLs, in which some providers want their key
+}
 
 _known: set[str] = set()
 _is_set_up = False
@@ -102,7 +107,8 @@ def redact(line: str) -> str:
 
 
 def _register_settings() -> None:
-    for value in (settings.SECRET_KEY, settings.CCAPI_KEY_PEPPER, settings.CCAPI_MASTER_KEY):
+    own = (settings.SECRET_KEY, settings.CCAPI_KEY_PEPPER, settings.CCAPI_MASTER_KEY)
+    for value in (*own, settings.CCAPI_ARTEFACT_S3_SECRET):
         register_secret(value)
     for url in (settings.DATABASE_URL, settings.REDIS_URL):
         register_secret(unquote(urlsplit(url).password or ""))

@@ -2,9 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from threading import get_ident
+from typing import Generic, NamedTuple, TypeVar
 
 Value = TypeVar("Value")
+
+
+class _Last(NamedTuple, Generic[Value]):
+    """The last answer, and for whom it was."""
+
+    thread: int
+    loop: asyncio.AbstractEventLoop
+    value: Value
 
 
 class PerLoop(Generic[Value]):
@@ -17,24 +26,26 @@ class PerLoop(Generic[Value]):
         self._make = make
         self._values: dict[asyncio.AbstractEventLoop, Value] = {}
         # A web process has one loop: the last answer is nearly always the next one.
-        self._last: tuple[asyncio.AbstractEventLoop | None, Value | None] = (None, None)
+        self._last: _Last[Value] | None = None
 
     def get(self) -> Value:
+        last = self._last
+        # A loop that runs, and was this thread's before, is the one that runs here. To ask asyncio
+        # is a system call each time (Python 3.11: getpid), and a request asks a dozen times.
+        if last is not None and last.thread == get_ident() and last.loop.is_running():
+            return last.value
         loop = asyncio.get_running_loop()
-        last_loop, last = self._last
-        if last_loop is loop and last is not None:
-            return last
         value = self._values.get(loop)
         if value is None:
             for other in [loop for loop in self._values if loop.is_closed()]:
                 del self._values[other]
             value = self._values[loop] = self._make()
-        self._last = (loop, value)
+        self._last = _Last(get_ident(), loop, value)
         return value
 
     def pop(self) -> Value | None:
         """Forget this loop's value; None if there is none."""
-        self._last = (None, None)
+        self._last = None
         return self._values.pop(asyncio.get_running_loop(), None)
 
     def values(self) -> list[Value]:

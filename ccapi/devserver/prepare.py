@@ -22,6 +22,7 @@ from ccapi.devserver.data_dir import DataDir
 CREDENTIALS = "credentials"
 ORGANIZATION = "org_quickstart"
 CREDIT_NANO = 25_000_000_000  # nano-dollars
+LOCAL = ("local", "local-media")  # providers that are servers of our own
 ADMIN_EMAIL = "admin@example.com"
 
 
@@ -30,11 +31,17 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ccapi.devserver.prepare")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--sandbox-url", required=True)
-    parser.add_argument("--local-url", help="without it, the provider `local` is disabled")
+    parser.add_argument(
+        "--local",
+        action="append",
+        default=[],
+        metavar="PROVIDER=URL",
+        help="those of the local providers that are not named are disabled",
+    )
     options = parser.parse_args(arguments)
     django.setup()
     _migrate()
-    _seed(options.sandbox_url, options.local_url)
+    _seed(options.sandbox_url, dict(told.split("=", 1) for told in options.local))
     data = DataDir(options.data_dir)
     known = data.read(CREDENTIALS) or {}
     current = {**_first_key(known), "admin": _administrator(known.get("admin") or {})}
@@ -50,12 +57,13 @@ def _migrate() -> None:
     call_command("migrate", interactive=False, verbosity=0)
 
 
-def _seed(sandbox_url: str, local_url: str | None) -> None:
+def _seed(sandbox_url: str, local_urls: dict[str, str]) -> None:
     from catalog import api as catalog
 
     catalog.seed(os.environ)
     catalog.set_endpoint("sandbox", sandbox_url)
-    catalog.set_endpoint("local", local_url)
+    for name in LOCAL:
+        catalog.set_endpoint(name, local_urls.get(name))
 
 
 def _first_key(known: dict[str, Any]) -> dict[str, Any]:

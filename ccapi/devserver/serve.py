@@ -1,8 +1,8 @@
 """`manage.py serve`: the whole product on one machine, by one command.
 
-Databases, tables, catalog, sandbox, local model, a first key, web processes, in this order; then
-it watches them until Ctrl-C. How each is launched lives in its own module, what happens when one
-dies in the supervisor.
+Databases, tables, catalog, sandbox, local models, a first key, worker and beat, web processes, in
+this order; then it watches them until Ctrl-C. How each is launched lives in its own module, what
+happens when one dies in the supervisor.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ccapi.devserver import processes
+from ccapi.devserver import jobs, processes
 from ccapi.devserver.bootstrap import ROOT
 from ccapi.devserver.console import say
 from ccapi.devserver.data_dir import open_data_dir
@@ -71,7 +71,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=_at_least_one, default=1, help="web processes; default: 1"
     )
-    parser.add_argument("--no-local-models", action="store_true", help="without the local model")
+    parser.add_argument("--no-local-models", action="store_true", help="without the local models")
     parser.add_argument("--json", action="store_true", help="one JSON line on stdout once ready")
     return parser.parse_args(arguments)
 
@@ -91,12 +91,16 @@ def _start(supervisor: Supervisor, servers: Servers, options: argparse.Namespace
     metrics = _metrics(servers)
     servers.tell(url=url, metrics=metrics)
     sandbox = _sandbox(servers)
-    local = None if options.no_local_models else _local_model(servers)
-    for upstream in filter(None, (sandbox, local)):
+    local = {} if options.no_local_models else _local_models(servers)
+    for upstream in (sandbox, *local.values()):
         supervisor.add(upstream.service)
-    for upstream in filter(None, (sandbox, local)):
+    for upstream in (sandbox, *local.values()):
         upstream.wait_ready()
-    credentials = _prepare(servers, sandbox.base_url, local.base_url if local else None)
+    credentials = _prepare(
+        servers, sandbox.base_url, {name: each.base_url for name, each in local.items()}
+    )
+    for service in jobs.services(servers):
+        supervisor.add(service)
     for number in range(1, options.workers + 1):
         supervisor.add(_web(servers, listener, number))
     web = supervisor.watched[-1].service.process
@@ -168,19 +172,27 @@ def _sandbox(servers: Servers) -> _Upstream:
     return _Upstream(Service("sandbox", launch), f"{address}/v1", f"{address}/healthz")
 
 
-def _local_model(servers: Servers) -> _Upstream:
+def _local_models(servers: Servers) -> dict[str, _Upstream]:
+    """By the provider that they are in the catalog."""
+    return {
+        "local": _local(servers, "local_model", "local model"),
+        "local-media": _local(servers, "local_media", "local voice and pictures"),
+    }
+
+
+def _local(servers: Servers, module: str, name: str) -> _Upstream:
     port = processes.free_port()
-    log = servers.data.log("local_model")
+    log = servers.data.log(module)
 
     def launch() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ccapi.devserver.local_model", "--port", str(port)]
+        command = [sys.executable, "-m", f"ccapi.devserver.{module}", "--port", str(port)]
         with log.open("ab") as output:
             return processes.spawn(
                 command, environment=servers.environment, folder=ROOT, stdout=output, stderr=output
             )
 
     address = f"http://127.0.0.1:{port}"
-    return _Upstream(Service("local model", launch), f"{address}/v1", f"{address}/health")
+    return _Upstream(Service(name, launch), f"{address}/v1", f"{address}/health")
 
 
 def _web(servers: Servers, listener: socket.socket, number: int) -> Service:
@@ -206,11 +218,11 @@ def _web(servers: Servers, listener: socket.socket, number: int) -> Service:
     )
 
 
-def _prepare(servers: Servers, sandbox_url: str, local_url: str | None) -> dict[str, Any]:
+def _prepare(servers: Servers, sandbox_url: str, local_urls: Mapping[str, str]) -> dict[str, Any]:
     command = [
         *(sys.executable, "-m", "ccapi.devserver.prepare"),
         *("--data-dir", str(servers.data.path), "--sandbox-url", sandbox_url),
-        *(("--local-url", local_url) if local_url else ()),
+        *(f"--local={name}={url}" for name, url in local_urls.items()),
     ]
     process = processes.spawn(
         command,

@@ -11,7 +11,7 @@ import orjson
 
 from ccapi.openapi import errors
 from ccapi.openapi.parts import Schema, load
-from gateway.api import ROUTES, Route, find
+from gateway.api import ROUTES, Codec, Route, find
 
 METERED = (
     *("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -25,7 +25,9 @@ HEADERS = (
 # A provider's own refusal comes as it is where client and provider speak the same protocol.
 PASSED_ON = (400, 404, 413, 422)
 # Never said on a chat route: what else is asked for has routes of its own.
-ELSEWHERE = frozenset({"key_not_found", "generation_not_found", "provider_not_found"})
+ELSEWHERE = frozenset(
+    {"key_not_found", "generation_not_found", "job_not_found", "provider_not_found"}
+)
 # Routes that the table has no line for, since a model's name stands in the middle of their path.
 NAMED = (
     "/v1beta/models/{model}:generateContent",
@@ -83,7 +85,7 @@ def operation(path: str, route: Route) -> Schema:
             for name, example in told.get("variables", {}).items()
         ],
         "requestBody": {"required": True, "content": {"application/json": body}},
-        "responses": {"200": good, **_errors(route, told["error"])},
+        "responses": {"200": good, **errors_of(route.codec, told["error"])},
     }
 
 
@@ -94,22 +96,24 @@ def _answers(told: Schema, route: Route) -> Iterator[tuple[str, Schema]]:
     if spoken == b"true":
         whole = {"type": "array", "items": whole}
     yield "application/json", {"schema": whole}
+    for media in told.get("binary", ()):
+        yield media, {"schema": {}}
     if "stream" in told and spoken != b"false":
         stream: Schema = told["stream"]
         event = {"schema": {"type": "string"}, "x-event": _ref(stream["event"])}
         yield stream["media"], {**event, "example": stream["example"]}
 
 
-def _errors(route: Route, told: Schema) -> dict[str, Schema]:
+def errors_of(codec: Codec, told: Schema) -> dict[str, Schema]:
     """An answer a status, in the protocol's own shape and numbers."""
     found: dict[int, list[errors.Kind]] = {status: [] for status in PASSED_ON}
     for kind in errors.kinds():
         if kind.code not in ELSEWHERE:
-            found.setdefault(route.codec.error_status(kind("")), []).append(kind)
-    return {str(status): _error(route, told, status, of) for status, of in sorted(found.items())}
+            found.setdefault(codec.error_status(kind("")), []).append(kind)
+    return {str(status): _error(codec, told, status, of) for status, of in sorted(found.items())}
 
 
-def _error(route: Route, told: Schema, status: int, of: list[errors.Kind]) -> Schema:
+def _error(codec: Codec, told: Schema, status: int, of: list[errors.Kind]) -> Schema:
     if told["schema"] == "ErrorResponse" and status not in PASSED_ON:
         return {"$ref": f"#/components/responses/{errors.NAMES[status]}"}
     passed = _ref("ProviderError")
@@ -121,7 +125,7 @@ def _error(route: Route, told: Schema, status: int, of: list[errors.Kind]) -> Sc
     if status in PASSED_ON:
         schema = {"anyOf": [schema, passed]}
     shown = of[0](errors.meaning(of[0].code))
-    body = orjson.loads(route.codec.encode_error(shown, REQUEST_ID))
+    body = orjson.loads(codec.encode_error(shown, REQUEST_ID))
     return errors.answer(status, of, schema, body)
 
 

@@ -9,8 +9,10 @@ from django.conf import settings
 from accounts.urls import urlpatterns as accounts_urls
 from billing.urls import urlpatterns as billing_urls
 from catalog.urls import urlpatterns as catalog_urls
-from ccapi.openapi import chat, errors, rest
+from ccapi.openapi import chat, errors, free, rest
 from ccapi.openapi.parts import Schema, load
+from media_jobs.urls import urlpatterns as jobs_urls
+from media_jobs.webhooks.urls import urlpatterns as webhooks_urls
 
 VERSION = "3.1.0"
 
@@ -19,11 +21,15 @@ VERSION = "3.1.0"
 def current() -> Schema:
     """The whole document. Callers do not change it."""
     front: Schema = load("front")
-    paths, schemas = rest.described([*catalog_urls, *billing_urls, *accounts_urls])
+    paths, schemas = rest.described(
+        [*catalog_urls, *billing_urls, *accounts_urls, *jobs_urls, *webhooks_urls]
+    )
     schemas = {
         **errors.schemas(),
         **chat.schemas(),
+        **free.schemas(),
         **load("catalog")["schemas"],
+        **load("images")["schemas"],
         **front["schemas"],
         **schemas,
     }
@@ -33,7 +39,13 @@ def current() -> Schema:
         "servers": front["servers"],
         "security": [{name: []} for name in front["securitySchemes"]],
         "tags": front["tags"],
-        "paths": {**chat.paths(), **paths, **front["paths"]},
+        "paths": {
+            **chat.paths(),
+            **free.paths(),
+            **load("images")["paths"],
+            **paths,
+            **front["paths"],
+        },
         "components": {
             "schemas": schemas,
             "responses": errors.responses(),

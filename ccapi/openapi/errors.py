@@ -23,6 +23,7 @@ NAMES = {
     405: "MethodNotAllowed",
     408: "RequestTimeout",
     409: "Conflict",
+    410: "Gone",
     413: "RequestTooLarge",
     422: "Unprocessable",
     502: "UpstreamError",

@@ -20,6 +20,10 @@ from catalog.groups import views as groups
 from catalog.listing import LIMIT_MAX, OFFSET_MAX, ORDERS, SORTS
 from catalog.units import MODEL_TYPES
 from ccapi.openapi.parts import Schema
+from media_jobs import serializers as images
+from media_jobs import views as jobs
+from media_jobs.webhooks import serializers as hooked
+from media_jobs.webhooks import views as hooks
 
 Shape = type[Serializer[Any]]
 
@@ -48,7 +52,15 @@ def _query(name: str, description: str, **schema: Any) -> Schema:  # noqa: ANN40
 
 
 # The name of a path's variable in the documents, by its name in Django's patterns.
-VARIABLES = {"model_id": "id", "generation": "id", "key": "id", "name": "name"}
+VARIABLES = {
+    "model_id": "id",
+    "generation": "id",
+    "key": "id",
+    "name": "name",
+    "delivery": "id",
+    "job": "id",
+    "url": "id",
+}
 
 _MODELS = {
     "get": Operation(
@@ -205,6 +217,113 @@ _ACTIVATION = {
     )
 }
 
+_SECRET = {
+    "get": Operation(
+        id="get_webhook_secret",
+        tag="Webhooks",
+        summary="The secret",
+        description="Webhooks are signed with it, by Standard Webhooks; made on first use. For a "
+        "key that manages keys.",
+        answer=hooked.WebhookSecretSerializer,
+    ),
+    "post": Operation(
+        id="rotate_webhook_secret",
+        tag="Webhooks",
+        summary="Make a new secret",
+        description="The one before signs beside it for `overlap_seconds` more.",
+        answer=hooked.WebhookSecretSerializer,
+        body=hooked.SecretRotationSerializer,
+        errors=BODY,
+        example={"overlap_seconds": 3600},
+    ),
+}
+_JOBS: dict[type[APIView], dict[str, Operation]] = {
+    jobs.Jobs: {
+        "get": Operation(
+            id="list_image_jobs",
+            tag="Images",
+            summary="Jobs",
+            description="Your orders of pictures, newest first, pictures as links.",
+            answer="ImageJobListResponse",
+            query=images.JobListQuery,
+        )
+    },
+    jobs.JobDetail: {
+        "get": Operation(
+            id="get_image_job",
+            tag="Images",
+            summary="One job",
+            description="How it stands; the pictures, once it is completed.",
+            answer="MultimodalImageGenerationResponse",
+            errors=(404,),
+        ),
+        "delete": Operation(
+            id="cancel_image_job",
+            tag="Images",
+            summary="Give a job up",
+            description="What nobody has begun with ends at once, and its money goes back. What a "
+            "provider has is cancelled there; what it has delivered by then is charged. The answer "
+            "says how the job stands.",
+            answer="MultimodalImageGenerationResponse",
+            errors=(404,),
+        ),
+    },
+}
+_WEBHOOKS: dict[type[APIView], dict[str, Operation]] = {
+    hooks.WebhookSecret: _SECRET,
+    hooks.Deliveries: {
+        "get": Operation(
+            id="list_webhook_deliveries",
+            tag="Webhooks",
+            summary="Deliveries",
+            description="What was sent, or is on its way, newest first; for a week after its end.",
+            answer=hooked.DeliveryListSerializer,
+            query=hooked.DeliveryListQuery,
+        )
+    },
+    hooks.DeliveryDetail: {
+        "get": Operation(
+            id="get_webhook_delivery",
+            tag="Webhooks",
+            summary="One delivery",
+            description="With its attempts, and how each was answered.",
+            answer=hooked.DeliveryDetailSerializer,
+            errors=(404,),
+        )
+    },
+    hooks.DeliveryReplay: {
+        "post": Operation(
+            id="replay_webhook_delivery",
+            tag="Webhooks",
+            summary="Send it again",
+            description="At once, with the same `webhook-id`, and as often as a new one if it "
+            "fails. Possible for a day after its end.",
+            answer=hooked.DeliveryDetailSerializer,
+            status=202,
+            errors=(404,),
+        )
+    },
+    hooks.DisabledUrls: {
+        "get": Operation(
+            id="list_disabled_webhook_urls",
+            tag="Webhooks",
+            summary="Disabled URLs",
+            description="Those that have answered 410: nothing more is sent there.",
+            answer=hooked.DisabledUrlListSerializer,
+        )
+    },
+    hooks.DisabledUrlDetail: {
+        "delete": Operation(
+            id="enable_webhook_url",
+            tag="Webhooks",
+            summary="Let a URL have webhooks again",
+            description="What it has missed can be replayed.",
+            answer=hooked.DisabledUrlSerializer,
+            errors=(404,),
+        )
+    },
+}
+
 OPERATIONS: dict[type[APIView], dict[str, Operation]] = {
     catalog.Models: _MODELS,
     catalog.ModelDetail: {
@@ -273,4 +392,6 @@ OPERATIONS: dict[type[APIView], dict[str, Operation]] = {
     keys.Keys: _KEYS,
     keys.KeyDetail: _KEY,
     keys.KeyRotation: _ROTATION,
+    **_JOBS,
+    **_WEBHOOKS,
 }

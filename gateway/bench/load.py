@@ -45,6 +45,7 @@ class Result(msgspec.Struct, kw_only=True):
     p50_ms: float
     p99_ms: float
     first_p50_ms: float
+    gap_p99_ms: float  # between two pieces of a stream
     cpu_s: dict[str, float]
     memory_mb: dict[str, float]
     error: str = ""  # one of those that failed
@@ -61,6 +62,7 @@ class Window:
         self.error = ""
         self.latencies: list[float] = []
         self.firsts: list[float] = []
+        self.gaps: list[float] = []
         self.cpu: dict[str, float] = {}
 
     # Who is to be watched is found out outside of the window, so that what is read at its ends, and
@@ -98,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._window = window
         self._request = request
         self._is_stream = window.load.is_stream
-        self._asked_at = self._first_at = 0.0
+        self._asked_at = self._first_at = self._piece_at = 0.0
         self._under_way = False
         self._before = self._last = b""
         self._transport: asyncio.Transport | None = None
@@ -121,13 +123,17 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls.
     def on_body(self, body: bytes) -> None:
+        window, now = self._window, time.perf_counter()
         if not self._first_at:
-            self._first_at = time.perf_counter()
-            if self._window.is_open:
-                self._window.firsts.append(self._first_at - self._asked_at)
-        if self._is_stream and self._window.is_open:
+            self._first_at = now
+            if window.is_open:
+                window.firsts.append(now - self._asked_at)
+        elif window.is_open:
+            window.gaps.append(now - self._piece_at)
+        self._piece_at = now
+        if self._is_stream and window.is_open:
             # With the end of the last piece, which is shorter than what is looked for.
-            self._window.events += (self._last[-4:] + body).count(b"data:")
+            window.events += (self._last[-4:] + body).count(b"data:")
         self._before, self._last = self._last, body
 
     def on_message_complete(self) -> None:
@@ -196,6 +202,7 @@ async def run(load: Load) -> Result:
         p50_ms=_quantile(window.latencies, 0.5),
         p99_ms=_quantile(window.latencies, 0.99),
         first_p50_ms=_quantile(window.firsts, 0.5),
+        gap_p99_ms=_quantile(window.gaps, 0.99),
         cpu_s=window.cpu,
         memory_mb=memory,
         error=window.error,

@@ -21,6 +21,7 @@ from gateway.bench.wire import PATHS, Asked, Protocol, request
 ROOT = Path(__file__).resolve().parents[2]
 RUN_S_MAX = 120.0
 READY_S = 30.0
+STREAMS = 200  # paced ones at once, unless the plan says otherwise
 GATEWAY, DATABASE, CACHE = "gateway", "postgres", "valkey"
 
 
@@ -53,7 +54,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 SCENARIOS = (
     Scenario(name="json", asked=Asked(), connections=32),
     Scenario(name="stream", asked=Asked(events=1), connections=16),
-    Scenario(name="paced", asked=Asked(events=100, gap_ms=20), connections=200, ramp_s=2.0),
+    Scenario(name="paced", asked=Asked(events=100, gap_ms=20), connections=STREAMS, ramp_s=2.0),
     Scenario(name="single", asked=Asked(), connections=1, with_upstream=True),
 )
 
@@ -68,6 +69,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     turns: int
     warm_s: float
     cores: set[int] | None
+    streams: int = STREAMS
 
 
 def carry_out(targets: list[Target], plan: Plan, tell: Callable[[str], None]) -> Results:
@@ -100,7 +102,7 @@ def _run(target: Target, scenario: Scenario, plan: Plan) -> Result:
         headers=_headers(target),
         body=request(target.protocol, target.model, scenario.asked),
         is_stream=scenario.asked.events > 0,
-        connections=scenario.connections,
+        connections=plan.streams if scenario.name == "paced" else scenario.connections,
         seconds=plan.seconds,
         warm_s=max(plan.warm_s, ramp_s * 1.25),
         ramp_s=ramp_s,

@@ -17,12 +17,15 @@ from gateway.exchange import CLIENT_GONE
 from gateway.free.answers import ANSWERS, Asked
 from gateway.free.counting import COUNTERS
 from gateway.free.routes import FreeRoute
+from gateway.free.voices import list_voices
 from gateway.incoming import ClientGone, is_long, read_body, refusal
 from gateway.outlet import Receive, Send
 from gateway.relay import parse
 
 log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
+# Those that have to wait for something.
+_WAITING = {**COUNTERS, "voices": list_voices}
 
 
 async def serve(route: FreeRoute, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -82,9 +85,9 @@ async def _answer(
         query=dict(parse_qsl(query.decode("latin-1"))),
         body=parse(body) if method == "POST" else {},
     )
-    counter = COUNTERS.get(route.name)
-    if counter is not None:
-        return await counter(asked, request_id)
+    waiting = _WAITING.get(route.name)
+    if waiting is not None:
+        return await waiting(asked, request_id)
     return ANSWERS[route.name](asked)
 
 

@@ -27,6 +27,7 @@ Name = Literal[
     "ps",
     "count_messages",
     "count_contents",
+    "voices",
     "unknown",
 ]
 Headers = Collection[tuple[bytes, bytes]]
@@ -63,7 +64,12 @@ TABLE: dict[str, FreeRoute] = {
         FreeRoute(
             name="count_messages", path="/v1/messages/count_tokens", codec=_CLAUDE, methods=POST
         ),
+        FreeRoute(name="voices", path="/v1/audio/voices", codec=_OPENAI),
     )
+}
+# Those at the root alone.
+_UNPREFIXED = {
+    "/audio/voices": FreeRoute(name="voices", path="/audio/voices", codec=_OPENAI),
 }
 # Whose paths these are, also where there is no such path.
 _OWNED = {
@@ -78,13 +84,15 @@ _AS_GEMINI: dict[Name, Name] = {"models": "gemini_models", "model": "gemini_mode
 
 def find(path: str, headers: Headers = ()) -> FreeRoute | None:
     """The free route of a decoded path that is no chat route; None where Django answers."""
+    if (route := _UNPREFIXED.get(path)) is not None:
+        return route
     group, compat, tail = routes.split(path)
     if group and group != routes.SWITCH and is_reserved(group):
         return None
     route = _found(tail)
     if route is None:
         return None
-    if route.codec is _OPENAI:
+    if route.codec is _OPENAI and route.name != "voices":
         spoken = spoken_by(headers)
         if spoken is _OPENAI and not group and not compat:
             return None

@@ -23,11 +23,13 @@ from ccapi.core.errors import (
     ModelNotPriced,
     NoProviderAvailable,
 )
-from gateway.embeddings.registry import UPSTREAMS
+from gateway.embeddings.registry import UPSTREAMS as VECTORS
 from gateway.ir.request import Audio, File, Image, OtherTool, Part, Request, ToolResult
 from gateway.protocols.base import Codec
 from gateway.protocols.registry import CODECS
 from gateway.routing import groups, rules, surcharges
+from gateway.speech import bounds as spoken
+from gateway.speech.registry import UPSTREAMS as SPEECH
 from gateway.tool_compat.prompt import told_in_text
 
 MODELS_MAX = 16
@@ -46,6 +48,13 @@ WINDOW_TOKENS_MAX = 2_000_000
 # holds.
 OUTPUT_TOKENS_DEFAULT = 8192
 SEARCHES_MAX = 10
+
+# Who can be asked, by what for.
+_CODECS: dict[ModelType, dict[str, Codec]] = {
+    "chat": CODECS,
+    "embedding": VECTORS,
+    "audio": SPEECH,
+}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -129,7 +138,7 @@ def _candidates(
     caller: Caller, models: Sequence[tuple[Model, _Asked]], seed: int, kind: ModelType
 ) -> tuple[Candidate, ...]:
     candidates: list[Candidate] = []
-    codecs = CODECS if kind == "chat" else UPSTREAMS
+    codecs = _CODECS.get(kind, {})
     for model, asked in models:
         if not caller.may_call(model.id):
             raise ModelNotAllowed(
@@ -190,6 +199,8 @@ def _asked_for(request: Request) -> list[str]:
 
 
 def _bound(model: Model, price: PriceVersion, request: Request, body_bytes: int) -> Bound:
+    if model.type == "audio":
+        return spoken.bound(model, price, request)
     window = model.context_length or WINDOW_TOKENS_MAX
     known = body_bytes + TOKENS_AROUND + TOKENS_AROUND_MESSAGE * len(request.messages)
     for message in request.messages:

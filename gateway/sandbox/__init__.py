@@ -1,11 +1,11 @@
 """The sandbox: an upstream that answers exactly, or fails on request.
 
-Like the test mode of a payment service. A real HTTP server of two vendors' protocols, written from
-their documentation, that customers (and our own tests) point at to exercise their error handling.
-It shares nothing with the gateway's codecs, so that it checks them from outside: it imports the
-standard library, msgspec, orjson and uvicorn, nothing of ours.
+Like the test mode of a payment service. A real HTTP server of every protocol that the gateway
+speaks, written from its vendor's documentation, that customers (and our own tests) point at to
+exercise their error handling. It shares nothing with the gateway's codecs, so that it checks them
+from outside: it imports the standard library, msgspec, orjson and uvicorn, nothing of ours.
 
-`scenarios` is the table of models, `answers` what they say, `openai` and `anthropic` how it is
-said, `delivery` how it goes wrong on the way, `server` the ASGI application. Run it with `python -m
-gateway.sandbox`.
+`scenarios` is the table of models, `answers` what they say, `openai`, `responses`, `anthropic`,
+`gemini` and `ollama` how it is said, `delivery` how it goes wrong on the way, `server` the ASGI
+application. Run it with `python -m gateway.sandbox`.
 """

@@ -66,6 +66,8 @@ class Anthropic:
     """The dialect of POST /v1/messages."""
 
     request_id_header = "request-id"
+    stream_type = b"text/event-stream; charset=utf-8"
+    garbage = b'data: {"type": "content_block_delta", "delta": {"cont\n\n'
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Ask:
         if "anthropic-version" not in headers:

@@ -26,7 +26,6 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 CUT: Final = Cut()
-GARBAGE: Final = b'data: {"choices": [{"delta": {"cont\n\n'
 Step: TypeAlias = bytes | Pause | Cut
 
 
@@ -36,9 +35,12 @@ def pause_before(chosen: Chosen) -> float:
 
 
 def stream_steps(
-    chosen: Chosen, frames: Iterator[Frame], error_frame: Callable[[], bytes]
+    chosen: Chosen,
+    frames: Iterator[Frame],
+    error_frame: Callable[[], bytes],
+    garbage: bytes,
 ) -> Iterator[Step]:
-    """The steps of a streamed answer."""
+    """The steps of a streamed answer; `garbage` is an event that is not JSON."""
     if chosen.name == "endless":
         return _slowly(frames, Pause(chosen.seconds(ENDLESS_INTERVAL_S)))
     if chosen.name == "no-end-marker" and chosen.number is None:
@@ -46,7 +48,7 @@ def stream_steps(
     if chosen.name == "no-end-marker":
         return (frame.data for frame in _head(list(frames), chosen.whole(0)))
     if chosen.name in ("cut-midstream", "error-midstream", "garbled", "stall"):
-        return _broken(chosen, list(frames), error_frame)
+        return _broken(chosen, list(frames), error_frame, garbage)
     return (frame.data for frame in frames)
 
 
@@ -72,7 +74,7 @@ def body_steps(
 
 
 def _broken(
-    chosen: Chosen, frames: list[Frame], error_frame: Callable[[], bytes]
+    chosen: Chosen, frames: list[Frame], error_frame: Callable[[], bytes], garbage: bytes
 ) -> Iterator[Step]:
     """Frames up to the place where it breaks, and what comes then."""
     half = (sum(frame.stage == "content" for frame in frames) + 1) // 2
@@ -89,7 +91,7 @@ def _broken(
             yield Pause(chosen.seconds(SECONDS_MAX))
             yield from (frame.data for frame in rest)
         case _:
-            yield GARBAGE
+            yield garbage
             skipped = next((at for at, frame in enumerate(rest) if frame.stage == "content"), None)
             yield from (frame.data for at, frame in enumerate(rest) if at != skipped)
 

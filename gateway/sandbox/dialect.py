@@ -26,6 +26,8 @@ class Dialect(Protocol):
     """Functions between a vendor's bytes and the sandbox's types. Stateless."""
 
     request_id_header: str
+    stream_type: bytes  # the Content-Type of its streams
+    garbage: bytes  # an event that is not JSON
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Ask:
         """Raises: Refused with the vendor's own words."""

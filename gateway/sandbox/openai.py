@@ -96,6 +96,8 @@ class OpenAI:
     """The dialect of POST /v1/chat/completions."""
 
     request_id_header = "x-request-id"
+    stream_type = b"text/event-stream; charset=utf-8"
+    garbage = b'data: {"choices": [{"delta": {"cont\n\n'
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Ask:  # noqa: ARG002 - a dialect's signature
         return parse(body)

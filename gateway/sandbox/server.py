@@ -1,4 +1,4 @@
-"""The sandbox's ASGI application: routes of two vendors, and /healthz.
+"""The sandbox's ASGI application: routes of each protocol's vendor, and /healthz.
 
 Keeps no state, needs no key, stores nothing. What is said is decided in `answers`, how in the
 dialects, and what goes wrong on the way in `delivery`; here the bytes are moved.
@@ -15,7 +15,10 @@ from gateway.sandbox.anthropic import Anthropic
 from gateway.sandbox.delivery import Cut, Pause, Step, body_steps, pause_before, stream_steps
 from gateway.sandbox.dialect import Dialect
 from gateway.sandbox.failures import Failure, Kind, Refused
+from gateway.sandbox.gemini import Gemini
+from gateway.sandbox.ollama import Ollama
 from gateway.sandbox.openai import OpenAI
+from gateway.sandbox.responses import Responses
 from gateway.sandbox.scenarios import Chosen, choose
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -29,7 +32,19 @@ ROUTES: dict[str, Dialect] = {
     "/v1/chat/completions": _OPENAI,
     "/chat/completions": _OPENAI,
     "/v1/messages": _ANTHROPIC,
+    "/v1/responses": Responses(),
+    "/api/chat": Ollama(),
 }
+_GEMINI = ("/v1beta/models/", "/v1/models/")
+_ACTIONS = {"generateContent": False, "streamGenerateContent": True}  # whether it streams
+
+
+def dialect_of(path: str) -> Dialect | None:
+    """Who speaks at this path."""
+    if path.startswith(_GEMINI):
+        model, _, action = path.partition("/models/")[2].rpartition(":")
+        return Gemini(model, stream=_ACTIONS[action]) if action in _ACTIONS else None
+    return ROUTES.get(path)
 
 
 class HungUp(Exception):
@@ -64,15 +79,14 @@ class Exchange:
         if self.path == "/healthz":
             await self._whole(200, b"ok", media_type=b"text/plain; charset=utf-8")
             return
-        dialect = ROUTES.get(
-            self.path, _ANTHROPIC if "anthropic-version" in self.headers else _OPENAI
-        )
+        found = dialect_of(self.path)
+        dialect = found or (_ANTHROPIC if "anthropic-version" in self.headers else _OPENAI)
         try:
             if self.method == "POST" and self.path in vectors.PATHS:
                 body = vectors.answer(await self._body())
                 await self._whole(200, body, media_type=b"application/json")
                 return
-            self._check_route()
+            self._check_route(found)
             ask = dialect.parse(await self._body(), self.headers)
             chosen = chosen_for(ask)
         except Refused as refused:
@@ -81,8 +95,8 @@ class Exchange:
         await self._pause(pause_before(chosen))
         await self._deliver(dialect, ask, chosen)
 
-    def _check_route(self) -> None:
-        if self.method != "POST" or self.path not in ROUTES:
+    def _check_route(self, found: Dialect | None) -> None:
+        if self.method != "POST" or found is None:
             facts: dict[str, str | int] = {"method": self.method, "path": self.path}
             raise Refused(Failure(kind="no_route", facts=facts))
 
@@ -94,8 +108,9 @@ class Exchange:
                 chosen,
                 dialect.frames(ask, answer),
                 lambda: dialect.error_frame(failure, self.request_id),
+                dialect.garbage,
             )
-            await self._start(200, dialect, b"text/event-stream; charset=utf-8")
+            await self._start(200, dialect, dialect.stream_type)
         else:
             length, steps = body_steps(
                 chosen,
@@ -150,7 +165,9 @@ class Exchange:
         headers = []
         if failure.retry_after is not None:
             headers.append((b"retry-after", str(failure.retry_after).encode()))
-        await self._start(status, dialect, b"application/json", length=len(body), extra=headers)
+        # Gemini refuses a prompt in a stream that is otherwise as any other.
+        media_type = dialect.stream_type if body.startswith(b"data:") else b"application/json"
+        await self._start(status, dialect, media_type, length=len(body), extra=headers)
         await self._send({"type": "http.response.body", "body": body})
 
     async def _whole(self, status: int, body: bytes, *, media_type: bytes) -> None:

@@ -19,6 +19,7 @@ from ccapi.core import logs
         "xai-abcdefghijklmnop",
         "gsk_abcdefghijklmnop",
         "AIzaSyA1234567890abcdef",
+        "whsec_abcdefghijklmnop+/==",
         "Bearer abcdef0123456789",
         "bearer abcdef0123456789==",
         "https://host/path?alt=sse&key=abcdefghijklmnop",

@@ -37,7 +37,7 @@ def test_a_service_is_pinned_watched_and_logged(name: str) -> None:
     tag = service["image"].rpartition(":")[2]
     assert re.match(r"\d+\.\d+\.?\d*", tag), "an exact version, never `latest`"
     assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
-    if name in ONCE:
+    if name in ONCE or name == "beat":  # which answers nobody
         assert service["healthcheck"] == {"disable": True}
     elif name != "web":  # which has the image's own
         assert service["healthcheck"]["test"][0] == "CMD"
@@ -54,11 +54,11 @@ def test_what_strangers_reach_can_do_little(name: str) -> None:
     assert service["ulimits"] == {"core": 0, "nofile": 65536}
 
 
-def test_only_the_proxy_has_ports_and_only_it_and_the_web_reach_the_outside() -> None:
+def test_only_the_proxy_has_ports_and_only_callers_of_providers_reach_the_outside() -> None:
     outside = {n for n, service in SERVICES.items() if "edge" in service["networks"]}
 
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
-    assert outside == {"proxy", "web"}
+    assert outside == {"proxy", "web", "worker"}
     assert COMPOSE["networks"]["data"]["internal"] is True
 
 

@@ -78,6 +78,12 @@ def document(url: str, dead_url: str) -> dict[str, object]:
             model("alpha/recorded", context_length=1_000_000, max_output_tokens=200_000),
             model("beta/recorded", context_length=1_000_000, max_output_tokens=200_000),
             model("alpha/free", prices={"input": "0", "output": "0"}),
+            model(
+                "alpha/voice",
+                type="audio",
+                prices={"input_characters": "1.00"},
+                output_modalities=["audio"],
+            ),
             *(
                 model(
                     f"{name}/vectors",
@@ -96,6 +102,7 @@ def main() -> None:
     parser.add_argument("--upstream", required=True)
     parser.add_argument("--dead", required=True)
     parser.add_argument("--account", action="append", default=[], help="its credit, in dollars")
+    parser.add_argument("--catalog", default="{}", help="more of a catalog's document, as JSON")
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ccapi.settings")
 
@@ -112,6 +119,8 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     import_document(document(arguments.upstream, arguments.dead))
+    if more := json.loads(arguments.catalog):
+        import_document(more)
     made = []
     for number, credit in enumerate(arguments.account):
         organization = create_organization(

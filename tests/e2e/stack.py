@@ -82,7 +82,14 @@ class Stack:
     """A product on a database of its own."""
 
     def __init__(
-        self, upstream: Upstream, dead_url: str, *, accounts: dict[str, int], name: str
+        self,
+        upstream: Upstream,
+        dead_url: str,
+        *,
+        accounts: dict[str, int],
+        name: str,
+        environment: dict[str, str] | None = None,
+        catalog: dict[str, Any] | None = None,
     ) -> None:
         self.upstream = upstream
         self._server = os.environ["DATABASE_URL"]
@@ -103,10 +110,13 @@ class Stack:
             # on), and there is always a repeat to spend.
             "CCAPI_BREAKER_FAILURES": "0",
             "CCAPI_RETRY_RATIO": "1",
+            **(environment or {}),
         }
         self._webs: list[Web] = []
         self._admin(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
         arguments = ["--upstream", upstream.url, "--dead", dead_url]
+        if catalog is not None:
+            arguments += ["--catalog", json.dumps(catalog)]
         for credit, count in accounts.items():
             arguments += ["--account", credit] * count
         printed = self.python("-m", "tests.e2e.prepare", *arguments).stdout.splitlines()[-1]

@@ -10,7 +10,7 @@ from openai import OpenAI
 from tests.e2e.stack import Account, Stack
 from tests.fakes import transcripts
 from tests.fakes.steps import reply, stream
-from tests.fakes.transcripts import OPENAI
+from tests.fakes.transcripts import OPENAI, RESPONSES
 from tests.fakes.upstream import Upstream
 
 TOOL: dict[str, Any] = {
@@ -93,6 +93,37 @@ def test_a_claude_client_gets_them_from_a_provider_of_another_protocol(
     assert message.stop_reason == "tool_use"
     assert [block.type for block in message.content] == ["text", "tool_use"]
     assert message.content[1].input == ARGUMENTS
+
+
+@pytest.mark.parametrize("model", ["alpha/one", "resp/one"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_client_of_responses_gets_them_from_providers_of_both_of_openais_protocols(
+    stack: Stack, upstream: Upstream, account: Account, model: str, streamed: bool
+) -> None:
+    said, spoken = transcripts.answer(TEXT), RESPONSES if model == "resp/one" else OPENAI
+    script = stream(transcripts.frames(spoken, said)) if streamed else None
+    upstream.on(model.replace("/", "-"), script or reply(body=transcripts.body(spoken, said)))
+    client = OpenAI(base_url=f"{stack.webs[0].url}/compat/v1", api_key=account.api_key)
+    asked: dict[str, Any] = {
+        "model": model,
+        "input": "Write.",
+        "tools": [{"type": "function", **TOOL}],
+    }
+
+    if streamed:
+        with client.responses.stream(**asked) as events:
+            response: Any = events.get_final_response()
+    else:
+        response = client.responses.create(**asked)
+
+    assert response.status == "completed"
+    assert response.output_text == "I will.\n"
+    assert [item.type for item in response.output] == ["message", "function_call"]
+    assert response.output[1].name == "write"
+    assert json.loads(response.output[1].arguments) == ARGUMENTS
+    sent = upstream.requests[-1].json()
+    assert "tools" not in sent
+    assert "<cs:tool-use-guide>" in json.dumps(sent)
 
 
 def test_without_tools_the_prefix_changes_nothing(

@@ -1,5 +1,6 @@
 """What an operator sees of two real web processes: metrics, log lines, timings, traces, alerts."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -246,6 +247,25 @@ def test_a_trace_has_a_span_for_the_request_and_one_for_each_attempt(
     for call in calls:
         assert own["startTimeUnixNano"] <= call["startTimeUnixNano"]
         assert call["endTimeUnixNano"] <= own["endTimeUnixNano"]
+
+
+def test_a_trace_of_vectors_is_of_embeddings(
+    watched: Watched, upstream: Upstream, account: Account
+) -> None:
+    told = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    }
+    upstream.on("alpha-vectors", reply(body=json.dumps(told).encode()))
+
+    with watched.stack.http(account) as client:
+        answer = client.post("/v1/embeddings", json={"model": "alpha/vectors", "input": "Hello"})
+
+    assert answer.status_code == 200, answer.text
+    for span in watched.collector.trace(answer.headers["x-request-id"]):
+        assert span["name"].startswith("embeddings alpha")
+        assert span["attributes"]["gen_ai.operation.name"] == "embeddings"
 
 
 def test_a_refused_request_is_a_span_with_its_error(watched: Watched) -> None:

@@ -22,13 +22,16 @@ BODY: dict[str, Any] = {
 # Paths of Django that call no upstream and cost nothing.
 UNBILLED = (
     *("admin/", "models", "providers", "credits", "generations", "groups", "keys", "usage"),
-    *("schema", "docs"),
+    *("schema", "docs", "login"),
+    # What was paid for already: jobs, their files, and those who are told of them.
+    *("images/jobs", "media/artefacts", "media/notify", "webhooks/"),
 )
 
 # What a protocol asks with where it does not use `messages`.
 OWN: dict[str, dict[str, Any]] = {
     "ollama_generate": {"prompt": "Hi."},
     "openai_responses": {"input": "Hi."},
+    "openai_speech": {"model": "alpha/voice", "input": "Hi.", "voice": "alloy"},
     **{
         name: {"model": "alpha/vectors", "input": "Hi."}
         for name in ("openai_embeddings", "ollama_embed", "ollama_embeddings")
@@ -143,7 +146,7 @@ def test_wrong_requests_get_clear_errors_in_the_routes_protocol(
         not_object = client.post(path, content=b"[]")
         deep = client.post(path, content=b'{"messages":' + b"[" * 100_000)
         nothing = client.post(path, json={"max_tokens": 5})
-        wrong_field = "dimensions" if ROUTES[path].kind == "embedding" else "stream"
+        wrong_field = {"embedding": "dimensions", "audio": "speed"}.get(ROUTES[path].kind, "stream")
         wrong_type = client.post(path, json={**asked(path), wrong_field: "hot"})
         large = client.post(path, content=b"x" * (33 * 1024 * 1024))
     with stack.http(None) as nobody:

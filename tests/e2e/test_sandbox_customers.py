@@ -9,6 +9,7 @@ import msgspec
 import openai
 import pytest
 
+from catalog.types import SANDBOXES
 from gateway.sandbox.scenarios import SCENARIOS, told
 from tests.e2e.stack import Account, Stack, Web
 from tests.fakes.sandbox import sandbox
@@ -63,11 +64,13 @@ def shop(shared_stack: Stack) -> Iterator[Shop]:
             web.stop()
 
 
-def openai_gets(shop: Shop, name: str, *, stream: bool) -> str:
+def openai_gets(shop: Shop, name: str, *, stream: bool, provider: str = "sandbox") -> str:
     """What the SDK makes of it: 200, or the error that it raises."""
     try:
         answer = shop.openai.chat.completions.create(
-            model=f"sandbox/{name}", messages=[{"role": "user", "content": TEXT}], stream=stream
+            model=f"{provider}/{name}",
+            messages=[{"role": "user", "content": TEXT}],
+            stream=stream,
         )
         if isinstance(answer, openai.Stream):
             for _ in answer:
@@ -157,7 +160,57 @@ def test_what_customers_test_puts_nothing_out_of_service(
     assert shop.stack.rows("SELECT 1 FROM alert WHERE subject = ANY(%s)", list(PROVIDERS)) == []
 
 
-PROVIDERS = ("sandbox", "sandbox-anthropic")
+@pytest.fixture(scope="module")
+def got_elsewhere(shop: Shop) -> dict[tuple[str, str, bool], str]:
+    """What the OpenAI SDK gets of every model where the provider speaks another protocol."""
+    asked = [
+        (provider, name, stream)
+        for provider in ELSEWHERE
+        for name in ELSEWHERE_CASES
+        for stream in (False, True)
+    ]
+
+    def ask(case: tuple[str, str, bool]) -> str:
+        provider, name, stream = case
+        return openai_gets(shop, name, stream=stream, provider=provider)
+
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(asked, pool.map(ask, asked), strict=True))
+
+
+ELSEWHERE = ("sandbox-responses", "sandbox-gemini", "sandbox-ollama")
+# Waits are as long in every protocol: seen above.
+ELSEWHERE_CASES = {
+    name: gets
+    for name, gets in CASES.items()
+    if name.partition(":")[0] not in ("priced", "stall", "slow-first-byte")
+}
+
+
+@pytest.mark.parametrize("provider", ELSEWHERE)
+@pytest.mark.parametrize("name", ELSEWHERE_CASES)
+def test_every_protocols_sandbox_gets_the_customer_the_same(
+    got_elsewhere: dict[tuple[str, str, bool], str], provider: str, name: str
+) -> None:
+    expected = DIFFERENT.get((provider, name), ELSEWHERE_CASES[name])
+
+    assert (got_elsewhere[provider, name, False], got_elsewhere[provider, name, True]) == expected
+
+
+# Where the provider speaks another protocol, a wrong request is told in our words, not in its own.
+OURS = ("400 invalid_parameter", "400 invalid_parameter")
+# What breaks these off in the middle is an overload, and they say so.
+OVERLOADED = ("503 upstream_overloaded", "event upstream_overloaded")
+DIFFERENT = {
+    **{
+        (provider, name): OURS
+        for provider in ELSEWHERE
+        for name in ("invalid-request", "invalid-request:422", "content-filter")
+    },
+    ("sandbox-gemini", "error-midstream"): OVERLOADED,
+    ("sandbox-ollama", "error-midstream"): OVERLOADED,
+}
+PROVIDERS = tuple(SANDBOXES)
 
 
 def body(*models: str) -> dict[str, object]:

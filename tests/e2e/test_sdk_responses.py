@@ -155,6 +155,22 @@ def test_calls_and_thoughts_reach_a_claude_client_and_come_back(
     assert json.loads(sent[2]["arguments"]) == {"city": "L'Aquila"}
 
 
+def test_no_customer_can_refer_to_what_a_provider_keeps_for_another(
+    stack: Stack, upstream: Upstream, account: Account
+) -> None:
+    serve(upstream, streamed=False)
+    client = stack.openai(account)
+    reference: Any = [{"type": "item_reference", "id": "rs_1"}]
+
+    for model in ("resp/one", "alpha/one"):
+        for fields in ({"previous_response_id": "resp_1"}, {"input": reference}):
+            with pytest.raises(openai.BadRequestError) as refused:
+                client.responses.create(**{"model": model, "input": "Hi.", **fields})
+            assert refused.value.code == "unsupported_parameter"
+
+    assert upstream.requests == []
+
+
 def test_what_another_protocol_cannot_know_is_refused_with_its_name(
     stack: Stack, upstream: Upstream, account: Account
 ) -> None:
@@ -162,11 +178,8 @@ def test_what_another_protocol_cannot_know_is_refused_with_its_name(
     client = stack.openai(account)
 
     with pytest.raises(openai.BadRequestError) as refused:
-        client.responses.create(model="alpha/one", input="Hi.", previous_response_id="resp_1")
-    told = client.responses.create(model="resp/one", input="Hi.", previous_response_id="resp_1")
+        client.responses.create(model="alpha/one", input="Hi.", background=True, stream=True)
 
-    assert refused.value.param == "previous_response_id"
+    assert refused.value.param == "background"
     assert refused.value.code == "unsupported_parameter"
-    assert told.output_text == TEXT
     assert upstream.count("alpha-one") == 0
-    assert upstream.requests[-1].json()["previous_response_id"] == "resp_1"

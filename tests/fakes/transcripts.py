@@ -10,11 +10,17 @@ from gateway.sandbox.answers import Answer, Ask, Call, Finish, Usage
 from gateway.sandbox.anthropic import Anthropic
 from gateway.sandbox.dialect import Dialect, Frame
 from gateway.sandbox.failures import Failure, Kind
+from gateway.sandbox.gemini import Gemini
+from gateway.sandbox.ollama import Ollama
 from gateway.sandbox.openai import OpenAI
+from gateway.sandbox.responses import Responses
 from gateway.sandbox.tokens import split
 
 OPENAI: Dialect = OpenAI()
 ANTHROPIC: Dialect = Anthropic()
+RESPONSES: Dialect = Responses()
+GEMINI: Dialect = Gemini("fake", stream=True)
+OLLAMA: Dialect = Ollama()
 
 
 def answer(

@@ -51,6 +51,8 @@ def test_only_our_own_routes_are_stamped() -> None:
         "/chat/completions",
         "/v1/embeddings",
         "/embeddings",
+        "/v1/audio/speech",
+        "/audio/speech",
     }
     grouped = routes.find("/coding/v1/chat/completions")
     assert grouped is not None

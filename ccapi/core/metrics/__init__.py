@@ -98,6 +98,27 @@ SPOOL_FILES = Gauge(
 SPOOL_AGE = Gauge("ccapi_spool_oldest_seconds", "Age of the oldest of them.", merge="max")
 SWEPT = Counter("ccapi_holds_expired_total", "Holds that nobody resolved, voided by the sweeper.")
 
+# -- jobs
+JOBS = Counter(
+    "ccapi_jobs_total", "Image jobs that have ended, by how and at whom.", ("state", "provider")
+)
+JOB_SECONDS = Histogram(
+    "ccapi_job_seconds",
+    "Image jobs from their acceptance to their end.",
+    ("state",),
+    bounds=(0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640, 1800),
+)
+JOBS_OPEN = Gauge("ccapi_jobs_open", "Image jobs that have not ended.", merge="max")
+JOBS_WAIT = Gauge(
+    "ccapi_jobs_wait_seconds",
+    "For how long the first job that is due has been waiting for a worker.",
+    merge="max",
+)
+
+WEBHOOKS = Counter(
+    "ccapi_webhook_attempts_total", "POSTs to customers' URLs: delivered or failed.", ("outcome",)
+)
+
 # -- the house
 HTTP_REQUESTS = Counter(
     "ccapi_http_requests_total",

@@ -19,7 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ccapi.devserver.throwaway import Interrupted, StartFailed, Throwaway, throwaway
 from gateway.bench import catalog, cpu
 from gateway.bench.report import Report, report
-from gateway.bench.runs import GATEWAY, BenchFailed, Plan, Target, carry_out
+from gateway.bench.runs import GATEWAY, STREAMS, BenchFailed, Plan, Target, carry_out
 from gateway.bench.wire import Protocol
 from gateway.proofs.prepare import Wanted
 from gateway.proofs.stage import StageFailed, prepare
@@ -36,6 +36,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seconds", type=float, default=SECONDS, help="of each run")
         parser.add_argument("--runs", type=int, default=TURNS, help="of each kind, interleaved")
+        parser.add_argument(
+            "--streams", type=int, default=STREAMS, help=f"paced ones at once; default: {STREAMS}"
+        )
         parser.add_argument(
             "--protocol", choices=["openai", "anthropic"], default="openai", help="of both sides"
         )
@@ -85,6 +88,7 @@ class Command(BaseCommand):
                 turns=options["runs"],
                 warm_s=PEERS_WARM_S if options["against"] else min(WARM_S, options["seconds"]),
                 cores=other_cores,
+                streams=options["streams"],
             )
             results = carry_out(targets, plan, self.stderr.write)
         return report(results, targets, _conditions(options, own_core))
@@ -166,9 +170,12 @@ def _pin(root: int, cores: set[int] | None) -> None:
 
 def _conditions(options: dict[str, Any], own_core: set[int] | None) -> str:
     runs = f"{options['runs']} interleaved runs of {options['seconds']:g} s: median [range]"
+    paced = f"{options['streams']} paced streams"
     where = (
         "the gateway alone on one core"
         if own_core
         else "nothing pinned to a core, so the CPU figures are less exact"
     )
-    return f"{runs}; {os.cpu_count()} cores, {where}; keys, limits, holds and settlement on."
+    return (
+        f"{runs}; {paced}; {os.cpu_count()} cores, {where}; keys, limits, holds and settlement on."
+    )

@@ -1,0 +1,130 @@
+"""The image routes that wait or stream, as an ASGI application: who asks, what, and the answer.
+
+Errors come in OpenAI's shape, which is ours. What an order is and how long it is waited for is
+`media_jobs.ordering`; progress as a stream, `media_jobs.events`.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from ccapi.core import access, clock, ids, metrics
+from ccapi.core.errors import GatewayError, InternalError, MethodNotAllowed
+from gateway.exchange import CLIENT_GONE
+from gateway.incoming import ClientGone
+from gateway.outlet import Receive, Send
+from media_jobs import events, ordering
+from media_jobs.routes import ImageRoute
+
+log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+PIECE_BYTES = 64 * 1024
+
+
+async def serve(route: ImageRoute, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Answer one request."""
+    started = clock.monotonic()
+    request_id = ids.uuid7()
+    try:
+        _check_method(route, scope["method"])
+        if route.job:
+            await events.serve(route, scope, receive, send, request_id)
+            status = 200
+        else:
+            answer = await ordering.answer(route, scope, receive, request_id)
+            status, body = answer.status, _encode(answer.body)
+            await _send(send, status, answer.headers, body, request_id, started=started)
+    except ClientGone:
+        _tell_refused(route, request_id, "client_gone", CLIENT_GONE, started=started)
+    except GatewayError as error:
+        await _refuse(route, send, request_id, error, started=started)
+    except Exception:
+        log.exception("images.crashed", request_id=ids.request_id(request_id))
+        crash = InternalError(f"Internal error. Request: {ids.request_id(request_id)}.")
+        await _refuse(route, send, request_id, crash, started=started)
+    else:
+        _tell_answered(route, request_id, status, started=started)
+
+
+def refusal(error: GatewayError) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of an error that the guard finds."""
+    return error.status, _headers(error, ids.uuid7()), _encode(error.body())
+
+
+def _check_method(route: ImageRoute, method: str) -> None:
+    if method != route.method:
+        raise MethodNotAllowed(
+            f"{route.path} takes {route.method}, not {method[:20]}.",
+            headers={"allow": route.method},
+        )
+
+
+def _headers(error: GatewayError, request_id: UUID) -> dict[str, str]:
+    headers = {"x-request-id": ids.request_id(request_id), **error.http_headers()}
+    if error.status == 401:
+        headers.setdefault("www-authenticate", "Bearer")
+    return {"content-type": "application/json", **headers}
+
+
+async def _refuse(
+    route: ImageRoute, send: Send, request_id: UUID, error: GatewayError, *, started: float
+) -> None:
+    if error.status == 500:
+        error.details["request_id"] = ids.request_id(request_id)
+    _tell_refused(route, request_id, error.code, error.status, started=started)
+    headers = _headers(error, request_id)
+    await _send(send, error.status, headers, _encode(error.body()), request_id, started=started)
+
+
+async def _send(
+    send: Send,
+    status: int,
+    headers: dict[str, str],
+    payload: bytes,
+    request_id: UUID,
+    *,
+    started: float,
+) -> None:
+    told = {
+        "content-type": "application/json",
+        "cache-control": "no-store",
+        **headers,
+        "x-request-id": ids.request_id(request_id),
+        "content-length": str(len(payload)),
+        "server-timing": f"gateway;dur={(clock.monotonic() - started) * 1000:.2f}",
+    }
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    # Pictures as base64 are megabytes: the server's buffer takes them piece by piece.
+    for at in range(0, max(1, len(payload)), PIECE_BYTES):
+        piece = payload[at : at + PIECE_BYTES]
+        more = at + PIECE_BYTES < len(payload)
+        await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
+def _tell_answered(route: ImageRoute, request_id: UUID, status: int, *, started: float) -> None:
+    metrics.HTTP_REQUESTS.add((route.path, route.method, str(status)))
+    metrics.HTTP_SECONDS.observe((route.path,), clock.monotonic() - started)
+    log.info(
+        "request.finished",
+        request_id=ids.request_id(request_id),
+        method=route.method,
+        route=route.path,
+        status=status,
+        latency_ms=clock.elapsed_ms(started),
+    )
+
+
+def _tell_refused(
+    route: ImageRoute, request_id: UUID, code: str, status: int, *, started: float
+) -> None:
+    access.tell_refused(
+        request_id=ids.request_id(request_id),
+        code=code,
+        status=status,
+        route=route.path,
+        latency_ms=clock.elapsed_ms(started),
+    )
