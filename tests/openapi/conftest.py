@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.stack import Account, Stack, Web, running
 from tests.fakes.sandbox import sandbox
+from tests.fakes.studio import studio
 from tests.fakes.upstream import Upstream, closed_port
 
 
@@ -14,11 +15,12 @@ from tests.fakes.upstream import Upstream, closed_port
 def documented() -> Iterator[Stack]:
     with (
         sandbox() as url,
+        studio() as media_url,
         Upstream() as upstream,
         closed_port() as dead,
         running(upstream, dead, accounts={"1000.00": 4}, name="openapi") as stack,
     ):
-        stack.python("-m", "tests.openapi.prepare_sandbox", url)
+        stack.python("-m", "tests.openapi.prepare_sandbox", url, media_url)
         stack.web()
         yield stack
         stack.wait_for_no_holds()

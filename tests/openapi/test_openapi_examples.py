@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ccapi.openapi import document
+from ccapi.openapi import document, free
 from ccapi.openapi.chat import routes
 from tests.e2e.stack import Account, Stack
 from tests.openapi.described import STREAMS, check, check_stream
@@ -43,6 +43,8 @@ def test_chat_examples_are_answered_as_described(
     if media in STREAMS:
         assert check_stream(DOCUMENT, path, media, answer.text) > 1
         assert '"cost"' in answer.text
+    elif media in told["responses"]["200"]["content"] and media != "application/json":
+        assert answer.content
     else:
         check(DOCUMENT, path, "post", 200, answer.content)
 
@@ -116,3 +118,26 @@ def test_errors_come_as_described_in_each_protocol(
 
 def test_the_running_product_gives_this_document(schema: dict[str, Any]) -> None:
     assert schema == DOCUMENT
+
+
+FREE = [
+    pytest.param(path, method, told, id=f"{method} {path}")
+    for path, methods in free.paths().items()
+    for method, told in methods.items()
+]
+
+
+@pytest.mark.parametrize(("path", "method", "told"), FREE)
+def test_free_routes_answer_as_described(
+    path: str, method: str, told: dict[str, Any], documented: Stack, customer: Account
+) -> None:
+    body = None
+    if "requestBody" in told:
+        body = told["requestBody"]["content"]["application/json"]["examples"]["example"]["value"]
+
+    with documented.http(customer) as client:
+        answer = client.request(method, _filled(path, told), json=body)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.headers.keys() <= _known_headers(told)
+    check(DOCUMENT, path, method, 200, answer.content)

@@ -31,7 +31,11 @@ from tests.openapi import described
 CASES = int(os.environ.get("CCAPI_FUZZ_CASES", "300"))
 # A status of 5xx is what these models are for, or their time is; the rest answer, or refuse.
 CHAT = ("sandbox/echo", "sandbox/priced", "sandbox/reasoning", "sandbox-anthropic/echo", "echo")
-MODELS = {"Chat": CHAT, "Embeddings": ("sandbox/embedding",)}  # by the tag of an operation
+MODELS = {  # by the tag of an operation
+    "Chat": CHAT,
+    "Embeddings": ("sandbox/embedding",),
+    "Speech": ("local/hibari-heart",),
+}
 # An answer without content is a failed one, and free. The sandbox gives it for a prompt without
 # text, and for a stop sequence that comes first: it is the one 5xx that a request can bring about.
 EMPTY = "The provider answered without any content."
