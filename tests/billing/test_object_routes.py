@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver
+from django.utils import timezone
 
 from accounts import api as accounts
 from accounts.models import ApiKey
-from ccapi.core.ids import generation_id, uuid7
+from ccapi.core.ids import generation_id, job_id, uuid7
 from ccapi.urls import rest
+from media_jobs.webhooks import api as webhooks
+from media_jobs.webhooks.models import Delivery, DisabledUrl
 from tests.billing.money import Bank, open_bank
 from tests.billing.usage_rows import add
+from tests.media_jobs.rows import job
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # What belongs to nobody: the catalog is everybody's.
@@ -32,10 +36,33 @@ def _generation(bank: Bank) -> str:
     return generation_id(add(bank)[0])
 
 
+def _job(bank: Bank) -> str:
+    caller = bank.caller
+    whose = {"organization_id": caller.organization_id, "key_id": caller.key_id}
+    return job(**whose, state="cancelled", finished_at=timezone.now()).public_id
+
+
+def _delivery(bank: Bank) -> str:
+    whose = bank.organization
+    webhooks.enqueue(
+        organization_id=whose, url="https://hooks.example/", event_id="job_1", payload=b"{}"
+    )
+    return Delivery.objects.get(organization=whose).public_id
+
+
+def _url(bank: Bank) -> str:
+    return DisabledUrl.objects.create(
+        organization_id=bank.organization, url="https://hooks.example/"
+    ).public_id
+
+
 # Parameter → how an organization comes by such an object, and an id that names none.
 OWNED: dict[str, tuple[Callable[[Bank], str], Callable[[], str]]] = {
     "key": (_key, lambda: "key_00000000000000000000"),
     "generation": (_generation, lambda: generation_id(uuid7())),
+    "job": (_job, lambda: job_id(uuid7())),
+    "delivery": (_delivery, lambda: f"dlv_{uuid7().hex}"),
+    "url": (_url, lambda: f"url_{uuid7().hex}"),
 }
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,7 @@ class Stack:
         self._server = os.environ["DATABASE_URL"]
         self.database = f"ccapi_e2e_{name}_{os.getpid()}"
         self.database_url = with_database(self._server, self.database)
+        self._artefacts = tempfile.TemporaryDirectory()
         self.environment = {
             **os.environ,
             "DATABASE_URL": self.database_url,
@@ -103,6 +105,8 @@ class Stack:
             "CCAPI_SWEEP_S": "0.5",
             "CCAPI_TOP_UP_URL": "https://example.com/top-up",
             "CCAPI_LOG_LEVEL": "warning",
+            "CCAPI_ARTEFACT_DIR": self._artefacts.name,
+            "CCAPI_QUEUE": self.database,  # the broker is shared
             # A test's machine is busier than a server: nobody means an absent Valkey by a second.
             "CCAPI_VALKEY_HOT_S": "1.0",
             "CCAPI_LEASE_TTL_S": "2",
@@ -127,6 +131,7 @@ class Stack:
     def close(self) -> None:
         for web in self._webs:
             web.stop()
+        self._artefacts.cleanup()
         drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
         self._admin(drop.format(sql.Identifier(self.database)))
 
@@ -225,10 +230,15 @@ def with_database(url: str, name: str) -> str:
 
 @contextlib.contextmanager
 def running(
-    upstream: Upstream, dead_url: str, *, accounts: dict[str, int], name: str
+    upstream: Upstream,
+    dead_url: str,
+    *,
+    accounts: dict[str, int],
+    name: str,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Stack]:
     """A stack that is taken down whatever happens."""
-    stack = Stack(upstream, dead_url, accounts=accounts, name=name)
+    stack = Stack(upstream, dead_url, accounts=accounts, name=name, environment=environment)
     try:
         yield stack
     finally:

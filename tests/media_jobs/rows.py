@@ -11,12 +11,14 @@ from media_jobs.models import Job
 
 
 def job(**columns: object) -> Job:
-    public_id = accounts.create_organization("Acme", "owner@acme.example")
-    key = accounts.create_key(public_id, name="first")
+    """Of an organization of its own, unless it is told whose it is."""
+    if "organization_id" not in columns:
+        public_id = accounts.create_organization("Acme", "owner@acme.example")
+        key = accounts.create_key(public_id, name="first")
+        columns["organization_id"] = accounts.organization_pk(public_id)
+        columns["key_id"] = ApiKey.objects.get(public_id=key.key).pk
     given: dict[str, object] = {
         "id": uuid7(),
-        "organization_id": accounts.organization_pk(public_id),
-        "key_id": ApiKey.objects.get(public_id=key.key).pk,
         "endpoint": "images.generate",
         "base_url": "http://testserver",
         "requested_models": ["acme/one"],

@@ -229,6 +229,20 @@ def catalog(atelier: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
+def working(stack: Stack) -> Iterator[None]:
+    """A worker and a beat beside the web processes of any stack."""
+    processes = [
+        Process(["-m", "celery", *COMMAND, *arguments], stack.environment)
+        for arguments in (["worker", *WORKER], ["beat"])
+    ]
+    try:
+        yield
+    finally:
+        for each in processes:
+            each.stop()
+
+
+@contextlib.contextmanager
 def running(*, accounts: dict[str, int], name: str) -> Iterator[Studio]:
     """A studio that is taken down whatever happens; its worker is started by the test."""
     with (

@@ -9,6 +9,10 @@ from tests.e2e.stack import Account, Stack, Web, running
 from tests.fakes.sandbox import sandbox
 from tests.fakes.studio import studio
 from tests.fakes.upstream import Upstream, closed_port
+from tests.media_jobs.studio import working
+
+# Pictures that take longer are told to be asked for: an answer, too.
+ENVIRONMENT = {"CCAPI_IMAGE_WAIT_S": "20", "CCAPI_WORKER_PROCESSES": "2"}
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +22,15 @@ def documented() -> Iterator[Stack]:
         studio() as media_url,
         Upstream() as upstream,
         closed_port() as dead,
-        running(upstream, dead, accounts={"1000.00": 4}, name="openapi") as stack,
+        running(
+            upstream, dead, accounts={"1000.00": 4}, name="openapi", environment=ENVIRONMENT
+        ) as stack,
     ):
         stack.python("-m", "tests.openapi.prepare_sandbox", url, media_url)
         stack.web()
-        yield stack
-        stack.wait_for_no_holds()
+        with working(stack):
+            yield stack
+            stack.wait_for_no_holds(30)
         stack.audit()
 
 

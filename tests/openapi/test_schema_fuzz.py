@@ -35,6 +35,7 @@ MODELS = {  # by the tag of an operation
     "Chat": CHAT,
     "Embeddings": ("sandbox/embedding",),
     "Speech": ("local/hibari-heart",),
+    "Images": ("local/abstract-1",),
 }
 # An answer without content is a failed one, and free. The sandbox gives it for a prompt without
 # text, and for a stop sequence that comes first: it is the one 5xx that a request can bring about.
