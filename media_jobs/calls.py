@@ -29,6 +29,8 @@ from media_jobs.types import Delivered, ImageRequest, Started
 
 log = structlog.get_logger(__name__)
 
+GRACE_S = 1.0  # a driver ends its call itself, and says what it knows of it
+
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """An offer has delivered, or has taken the work; it knows nothing of what is `dropped`."""
@@ -114,8 +116,9 @@ class Calls:
     ) -> Delivered | Started:
         """Raises: AttemptFailed."""
         granted = await self._granted(offered)
+        total_s = offered.offer.provider.timeouts.total
         try:
-            async with asyncio.timeout(min(within_s, offered.offer.provider.timeouts.total)):
+            async with asyncio.timeout(min(within_s, total_s + GRACE_S)):
                 result = await offered.driver.start(
                     self._request,
                     offered.target(turn.key),

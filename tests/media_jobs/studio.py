@@ -21,6 +21,7 @@ from celery import Celery
 
 from ccapi.devserver import processes
 from tests.e2e.stack import ROOT, Account, Stack
+from tests.fakes.receiver import Receiver
 from tests.fakes.upstream import Upstream, closed_port
 from tests.media_jobs.atelier import Atelier
 
@@ -71,10 +72,15 @@ class Process:
 
 
 class Studio:
-    """A stack with a worker. `folder` has the marks of points at which a worker dies."""
+    """A stack with a worker.
 
-    def __init__(self, stack: Stack, atelier: Atelier, folder: Path) -> None:
-        self.stack, self.atelier, self.folder = stack, atelier, folder
+    `receiver` is a customer's, for webhooks; `folder` has the marks of points at which a worker
+    dies.
+    """
+
+    def __init__(self, stack: Stack, atelier: Atelier, receiver: Receiver, folder: Path) -> None:
+        self.stack, self.atelier, self.receiver = stack, atelier, receiver
+        self.folder = folder
         self._processes: list[Process] = []
 
     def worker(self, **environment: str) -> Process:
@@ -250,6 +256,7 @@ def running(*, accounts: dict[str, int], name: str) -> Iterator[Studio]:
         closed_port() as dead,
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(Atelier()) as atelier,
+        contextlib.closing(Receiver()) as receiver,
     ):
         marks = Path(folder) / "marks"
         marks.mkdir()
@@ -258,7 +265,8 @@ def running(*, accounts: dict[str, int], name: str) -> Iterator[Studio]:
             "CCAPI_QUEUE": f"jobs-{name}-{os.getpid()}",
             "CCAPI_ARTEFACT_DIR": f"{folder}/artefacts",
             "CCAPI_TEST_MARKS": str(marks),
-            "CCAPI_EGRESS_ALLOW": atelier.url.removeprefix("http://"),
+            "CCAPI_EGRESS_ALLOW": f"{atelier.url.removeprefix('http://')},{receiver.host}",
+            "CCAPI_WEBHOOK_SCHEDULE_S": "0,0.2,1",
         }
         stack = Stack(
             upstream,
@@ -268,7 +276,7 @@ def running(*, accounts: dict[str, int], name: str) -> Iterator[Studio]:
             environment=environment,
             catalog=catalog(atelier.url),
         )
-        studio = Studio(stack, atelier, marks)
+        studio = Studio(stack, atelier, receiver, marks)
         try:
             yield studio
         finally:
