@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.stack import Account, Stack
 from tests.fakes.gemini_images import FORBIDDEN, GeminiImages
 from tests.fakes.openai_images import OpenAIImages
+from tests.fakes.receiver import Receiver
 from tests.fakes.replicate import Plan, Replicate
 from tests.fakes.steps import reply
 from tests.fakes.upstream import Upstream, closed_port
@@ -115,7 +116,9 @@ def open_house() -> Iterator[House]:
                 )
             )
         )
-        studio = stacked.enter_context(contextlib.closing(Studio(stack, atelier, folder / "marks")))
+        receiver = stacked.enter_context(contextlib.closing(Receiver()))
+        studio = Studio(stack, atelier, receiver, folder / "marks")
+        stacked.enter_context(contextlib.closing(studio))
         stack.web()
         studio.beat()
         studio.worker()
