@@ -11,7 +11,7 @@ from tests.e2e.stack import Account, Stack, running
 from tests.fakes.upstream import Upstream, closed_port
 
 # How many customers there are, by their credit in dollars.
-ACCOUNTS = {"1.00": 500, "0.000001": 24, "0.0003": 1, "0.0025": 1, "0.20": 1, "1000000.00": 1}
+ACCOUNTS = {"1.00": 100, "0.000001": 40, "0.0003": 1, "0.0025": 1, "0.20": 1, "1000000.00": 1}
 
 
 @pytest.fixture(scope="session")

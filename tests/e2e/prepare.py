@@ -111,25 +111,14 @@ def main() -> None:
     django.setup()
     from django.core.management import call_command
 
-    from accounts.api import create_key, create_organization, organization_pk
-    from accounts.types import Limits
-    from billing.api import grant
     from catalog.api import import_document
-    from ccapi.core.money import nano
+    from tests.e2e.customers import make
 
     call_command("migrate", verbosity=0)
     import_document(document(arguments.upstream, arguments.dead))
     if more := json.loads(arguments.catalog):
         import_document(more)
-    made = []
-    for number, credit in enumerate(arguments.account):
-        organization = create_organization(
-            f"Customer {number}", f"customer{number}@example.com", limits=Limits()
-        )
-        grant(organization_pk(organization), nano(credit), reason="test", actor="tests")
-        secret = create_key(organization, name="first", manages_keys=True).secret
-        made.append({"organization": organization, "api_key": secret, "credit": credit})
-    sys.stdout.write(json.dumps(made) + "\n")
+    sys.stdout.write(json.dumps(make(arguments.account)) + "\n")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from tests.fakes.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
+MORE = 40  # accounts that are made at a time when all have been given away
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -123,10 +124,8 @@ class Stack:
             arguments += ["--catalog", json.dumps(catalog)]
         for credit, count in accounts.items():
             arguments += ["--account", credit] * count
-        printed = self.python("-m", "tests.e2e.prepare", *arguments).stdout.splitlines()[-1]
         self._accounts: dict[str, list[Account]] = {}
-        for made in json.loads(printed):
-            self._accounts.setdefault(made["credit"], []).append(Account(**made))
+        self._add("-m", "tests.e2e.prepare", *arguments)
 
     def close(self) -> None:
         for web in self._webs:
@@ -148,7 +147,14 @@ class Stack:
 
     def account(self, credit: str = "1.00") -> Account:
         """A customer of one's own, with this credit in dollars."""
+        if not self._accounts.get(credit):
+            self._add("-m", "tests.e2e.customers", *[credit] * MORE)
         return self._accounts[credit].pop()
+
+    def _add(self, *arguments: str) -> None:
+        """The accounts that this program says it has made."""
+        for made in json.loads(self.python(*arguments).stdout.splitlines()[-1]):
+            self._accounts.setdefault(made["credit"], []).append(Account(**made))
 
     def new_account(self, credit: str, *, concurrent: int = 0) -> Account:
         """A customer with exactly this credit, made by the command that an operator would use."""

@@ -22,7 +22,7 @@ BODY: dict[str, Any] = {
 # Paths of Django that call no upstream and cost nothing.
 UNBILLED = (
     *("admin/", "models", "providers", "credits", "generations", "groups", "keys", "usage"),
-    *("schema", "docs", "login"),
+    *("schema", "docs", "login", "logout"),
     # What was paid for already: jobs, their files, and those who are told of them.
     *("images/jobs", "media/artefacts", "media/notify", "webhooks/"),
 )
