@@ -201,6 +201,7 @@ class _Vendor(BaseHTTPRequestHandler):
         self._head(200, "text/event-stream")
         for number, piece in enumerate(_pieces(audio)):
             if number and behaviour == "event_error":
+                time.sleep(0.3)  # what was said before has been heard by then
                 self._chunk(
                     b'data: {"error": {"message": "It broke.", "code": "server_error"}}\n\n'
                 )

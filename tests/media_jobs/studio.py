@@ -20,6 +20,7 @@ import redis
 from celery import Celery
 
 from ccapi.devserver import processes
+from media_jobs.queue import broker_url
 from tests.e2e.stack import ROOT, Account, Stack
 from tests.fakes.receiver import Receiver
 from tests.fakes.upstream import Upstream, closed_port
@@ -120,7 +121,9 @@ class Studio:
 
     @contextlib.contextmanager
     def _broker(self) -> Iterator[Celery]:
-        app = Celery("tests", broker=self.stack.environment["REDIS_URL"], set_as_current=False)
+        app = Celery(
+            "tests", broker=broker_url(self.stack.environment["REDIS_URL"]), set_as_current=False
+        )
         app.conf.update(
             task_default_queue=self.queue,
             broker_transport_options={"global_keyprefix": "ccapi:celery:"},
