@@ -41,7 +41,14 @@ def _told(origin: str) -> dict[str, Any]:
     protocols = [
         {**each, "routes": [_route(line) for line in each["routes"]]} for each in told["protocols"]
     ]
-    return {"origin": origin, "protocols": protocols, "prefixes": told["prefixes"], **settings}
+    pictures = [_route(line) for line in told["pictures"]]
+    return {
+        "origin": origin,
+        "protocols": protocols,
+        "prefixes": told["prefixes"],
+        "pictures": pictures,
+        **settings,
+    }
 
 
 def _route(line: str) -> dict[str, str]:
