@@ -140,6 +140,9 @@ CCAPI_IMAGE_WAIT_S = float(os.environ.get("CCAPI_IMAGE_WAIT_S", "120"))
 CCAPI_JOB_TOTAL_S = float(os.environ.get("CCAPI_JOB_TOTAL_S", "1800"))
 # How long all calls of one performance of a job may take, in seconds.
 CCAPI_JOB_CALL_S = float(os.environ.get("CCAPI_JOB_CALL_S", "300"))
+# How long the notice of a provider is waited for that has not answered an order, in seconds, before
+# it is another's turn.
+CCAPI_JOB_UNHEARD_S = float(os.environ.get("CCAPI_JOB_UNHEARD_S", "300"))
 # How long a job is a worker's that says nothing any more, in seconds; a living one renews at a
 # third of it.
 CCAPI_JOB_LEASE_S = float(os.environ.get("CCAPI_JOB_LEASE_S", "30"))

@@ -100,9 +100,18 @@ class Calls:
         except AttemptFailed as failure:
             self._note_failure(offered, turn, failure)
             self._tries.failed(turn, failure, clock.monotonic())
-            return None
+            cause = failure.__cause__
+            if not isinstance(cause, DriverFailed) or cause.unheard is None:
+                return None
+            # It may have the work: nobody else is asked until that is known.
+            return self._answered(offered, turn, cause.unheard, dropped)
         self._board.succeeded(turn)
         self._note(offered, status=200, since=turn.since)
+        return self._answered(offered, turn, result, dropped)
+
+    def _answered(
+        self, offered: Offered, turn: Try, result: Delivered | Started, dropped: tuple[str, ...]
+    ) -> Answered:
         return Answered(
             offered=offered,
             key=turn.key,

@@ -2,7 +2,8 @@
 
 The path's token is unguessable and of this job alone; where the vendor signs its calls, the driver
 checks the signature too. What is said is not believed: the job is only made due, and asked for
-itself. So a call that is false, repeated or out of order costs one question.
+itself. So a call that is false, repeated or out of order costs one question. One thing is learnt:
+the id of the work, where the provider took an order whose answer never came.
 """
 
 import hmac
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 # Who checks the signature of which provider's calls, by protocol.
 SIGNED = {"replicate": replicate.verify}
+# What they call the work that they tell of.
+NOTICED = {"replicate": replicate.noticed}
 LABEL = b"ccapi/media-jobs/notify/v1"
 
 
@@ -58,15 +61,28 @@ def view(request: HttpRequest, job: str, secret: str) -> HttpResponse:
     ):
         log.warning("notify.refused", job=job[:40])
         raise JobNotFound("There is no such job.")
+    _learn_id(found, request.body)
     due = Job.objects.filter(pk=found.pk, state=State.PROCESSING, lease_until=None)
     if due.exclude(started=None).update(due_at=Now(), queued_until=None):
         queue.enqueue(found)
     return HttpResponse(status=204)
 
 
-def _is_signed(job: Job, request: HttpRequest) -> bool:
-    """Where its vendor signs, and the operator has named the secret: whether this is signed."""
-    protocol = next(
+def _learn_id(job: Job, body: bytes) -> None:
+    """Which work it is, of an order that was not answered."""
+    if job.started is None or job.started["upstream"]["upstream_id"]:
+        return
+    noticed = NOTICED.get(_protocol(job))
+    if noticed is None or not (upstream_id := noticed(body)):
+        return
+    job.started["upstream"]["upstream_id"] = upstream_id
+    unheard = Job.objects.filter(pk=job.pk, state=State.PROCESSING, lease_until=None)
+    unheard.filter(started__upstream__upstream_id="").update(started=job.started)
+
+
+def _protocol(job: Job) -> str:
+    """Of the provider that has the work."""
+    return next(
         (
             offered.offer.provider.protocol
             for _, offered in plan.read(current_sync(), job.plan)
@@ -74,6 +90,11 @@ def _is_signed(job: Job, request: HttpRequest) -> bool:
         ),
         "",
     )
+
+
+def _is_signed(job: Job, request: HttpRequest) -> bool:
+    """Where its vendor signs, and the operator has named the secret: whether this is signed."""
+    protocol = _protocol(job)
     secret = settings.CCAPI_NOTIFY_SECRETS.get(protocol, "")
     verify = SIGNED.get(protocol)
     if not secret or verify is None:

@@ -104,12 +104,15 @@ def _call(job: Job) -> None:
 
 
 def _begun(job: Job, answer: Answered, started: Started, attempts: Sequence[Attempt]) -> None:
-    """An asynchronous provider has the work: from now on it is asked how that stands."""
+    """An asynchronous provider has the work: from now on it is asked how that stands.
+
+    Where it has not said so, it may tell us yet (`notify`): until then the hold stands.
+    """
     offered = answer.offered
     work = polling.Work(offer=offered.offer.id, key_id=_key_id(answer.key), upstream=started)
     leases.put_back(
         job,
-        after_s=polling.pause_s(0),
+        after_s=polling.pause_s(0) if started.upstream_id else settings.CCAPI_JOB_UNHEARD_S,
         started=msgspec.to_builtins(work),
         tries=0,
         is_async=True,
@@ -141,6 +144,9 @@ def _refused(job: Job, answer: Refused, attempts: Sequence[Attempt]) -> None:
 def _ask(job: Job) -> None:
     """How the work stands; given up where the customer or the time for it says so."""
     work = msgspec.convert(job.started, polling.Work)
+    if not work.upstream.upstream_id:
+        _failed(job, work, polling.never_heard_of())
+        return
     offered = next((each for each in _all_offers(job) if each.offer.id == work.offer), None)
     gives_up = job.cancel_requested_at is not None or clock.now() >= job.deadline_at
     if offered is None:
@@ -152,7 +158,10 @@ def _ask(job: Job) -> None:
         found = runner.run(leases.kept(job, question))
     match found:
         case Delivered() if offered is not None:
-            _complete(job, offered, found, _attempts(job), job.dropped)
+            attempts = _attempts(job)
+            # It has served, also where its answer to the order never came.
+            attempts[-1] = msgspec.structs.replace(attempts[-1], status=200, error="")
+            _complete(job, offered, found, attempts, job.dropped)
         case polling.Failed():
             _failed(job, work, found)
         case _ if job.cancel_requested_at is not None:

@@ -9,6 +9,7 @@ import asyncio
 import msgspec
 import structlog
 
+from gateway.protocols.base import UpstreamFailure
 from media_jobs.drivers.base import Driver, DriverFailed, Target
 from media_jobs.types import Delivered, Pending, Started
 
@@ -35,6 +36,12 @@ class Failed(msgspec.Struct, frozen=True):
     """The work itself failed."""
 
     failure: DriverFailed
+
+
+def never_heard_of() -> Failed:
+    """The order was not answered, and nothing was told of it since."""
+    message = "The provider did not say whether it took the order."
+    return Failed(DriverFailed(UpstreamFailure(kind="timeout", status=0, message=message)))
 
 
 Found = Delivered | Pending | Unknown | Failed

@@ -30,8 +30,11 @@ class DriverFailed(Exception):
     `is_unknown`: of `start`, that the provider may have taken the work all the same (a request had
     gone out, and no whole answer came); of `poll` and `cancel`, that nothing was learnt of the work
     and it may be asked again. `connected` and `answered` are for the circuit breakers: False where
-    no connection came about, and where not one byte of an answer came.
+    no connection came about, and where not one byte of an answer came. `unheard`: of `start`, the
+    work that was perhaps taken, and that its provider will tell of then; it has no id yet.
     """
+
+    unheard: "Started | None" = None
 
     def __init__(
         self,

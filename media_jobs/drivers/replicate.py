@@ -118,6 +118,26 @@ class Replicate:
         del reference  # Replicate takes no key of ours
         self.check(request, target)
         inputs = replicate_models.of(target.upstream_model)
+        is_spelled = replicate_inputs.spelled(request.output_format, inputs)
+        started = Started(
+            upstream_id="",
+            estimated_s=inputs.seconds,
+            count=request.count,
+            output_format="" if is_spelled else request.output_format,
+        )
+        try:
+            prediction = await self._ordered(request, target, notify_url)
+        except DriverFailed as error:
+            # Where it may tell us of the work, we shall hear whether it took it.
+            error.unheard = started if error.is_unknown and notify_url else None
+            raise
+        urls = prediction.urls or Urls()
+        return msgspec.structs.replace(
+            started, upstream_id=prediction.id, poll_url=urls.get, cancel_url=urls.cancel
+        )
+
+    async def _ordered(self, request: ImageRequest, target: Target, notify_url: str) -> Prediction:
+        inputs = replicate_models.of(target.upstream_model)
         told = replicate_inputs.said(request, inputs)
         told |= await _pictures(request, inputs, target)
         path, body = _order(target.upstream_model, told)
@@ -135,21 +155,7 @@ class Replicate:
         )
         if not answer.is_success:
             raise DriverFailed(understood(answer))
-        prediction = _prediction(answer, is_unknown=True)
-        urls = prediction.urls or Urls()
-        kept = (
-            ""
-            if replicate_inputs.spelled(request.output_format, inputs)
-            else (request.output_format)
-        )
-        return Started(
-            upstream_id=prediction.id,
-            poll_url=urls.get,
-            cancel_url=urls.cancel,
-            estimated_s=inputs.seconds,
-            count=request.count,
-            output_format=kept,
-        )
+        return _prediction(answer, is_unknown=True)
 
     async def poll(self, started: Started, target: Target) -> Delivered | Pending:
         # By the id and not by the link that we were given: our key goes to the provider's address.
@@ -185,6 +191,15 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str) -> Prediction:
         return _decode_prediction(body)
     except (WebhookVerificationError, msgspec.DecodeError, ValueError) as error:
         raise BadNotice(str(error)) from error
+
+
+def noticed(body: bytes) -> str:
+    """The id of the work that a webhook tells of; "" where it tells none."""
+    try:
+        found = _decode_prediction(body).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return found if _ID.fullmatch(found) else ""
 
 
 def progress_of(prediction: Prediction) -> float | None:

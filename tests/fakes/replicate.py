@@ -19,7 +19,7 @@ import msgspec
 from standardwebhooks import Webhook
 
 from tests.fakes.openai_images import form
-from tests.fakes.steps import Script, reply
+from tests.fakes.steps import CLOSE, Script, reply
 from tests.fakes.upstream import Recorded
 from tests.fakes.vendors import Refused, Vendor, answer, png
 
@@ -76,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pictures: int | None = None  # None: as many as were asked for
     ignores_cancel: bool = False
     webhook_times: int = 1  # how often its end is told
+    hangs_up: bool = False  # on the order, which it has taken
     output_host: str = ""  # where pictures are, if not here
 
 
@@ -146,7 +147,7 @@ class Replicate(Vendor):
         }
         plan = self._plans.pop(0) if self._plans else Plan()
         self._going[key] = plan
-        told = answer(201, self.predictions[key])
+        told = CLOSE if plan.hangs_up else answer(201, self.predictions[key])
         loop = asyncio.get_running_loop()
         hook = str(body.get("webhook", ""))
         self.predictions[key]["webhook"] = hook

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,7 +122,7 @@ def open_house() -> Iterator[House]:
         stacked.enter_context(contextlib.closing(studio))
         stack.web()
         studio.beat()
-        studio.worker()
+        studio.worker(CCAPI_PUBLIC_URL=stack.webs[0].url, CCAPI_JOB_UNHEARD_S="3")
         yield House(studio, openai, gemini, replicate)
         stack.wait_for_no_holds()
         stack.audit()
@@ -236,6 +237,39 @@ def test_a_prediction_that_fails_gives_the_hold_back(house: House, account: Acco
 
     assert told.status_code == 400, told.text
     assert house.studio.charged(account) == 0
+
+
+def test_an_order_that_was_taken_but_not_answered_is_heard_of_and_served(
+    house: House, account: Account
+) -> None:
+    house.replicate.plan(Plan(seconds=0.5, hangs_up=True))
+    body = {"models": [FLUX, GPT], "contents": [{"text": "a hare"}]}
+
+    told = house.post(account, "/v1/images/generate", body, prefer="wait=10")
+
+    assert told.status_code == 200, told.text
+    assert told.json()["execution"]["provider"] == "replicate"
+    assert told.headers["x-ccapi-attempts"] == f"{FLUX}=200"
+    assert house.openai.count() == 0
+    assert house.studio.charged(account) == 1
+
+
+def test_an_order_that_nobody_tells_of_is_anothers_after_a_while(
+    house: House, account: Account
+) -> None:
+    house.replicate.plan(Plan(seconds=float("inf"), hangs_up=True))
+    body = {"models": [FLUX, GPT], "contents": [{"text": "a hare"}]}
+
+    order = house.post(account, "/v1/images/generate", body, prefer="respond-async")
+    time.sleep(1.5)
+    meanwhile = house.studio.job(account, order.json()["id"])
+    held = house.studio.stack.balance(account)[1]
+    ended = house.studio.end_of(account, order.json()["id"])
+
+    assert meanwhile["status"] == "processing"
+    assert held > 0  # its outcome is not known
+    assert (ended["status"], ended["execution"]["provider"]) == ("completed", "openai")
+    assert house.studio.charged(account) == 1
 
 
 def test_an_image_by_url_is_fetched_through_the_guard(house: House, account: Account) -> None:
