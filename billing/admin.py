@@ -8,13 +8,14 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from billing.credits import grant
 from billing.models import LedgerTransfer, Settlement, UsageEvent, Wallet
 from ccapi.core.ids import generation_id, parse_generation_id
 from ccapi.core.money import dollars, nano
+from ccapi.core.read_only import KeptForEver, ReadOnly
 
 if TYPE_CHECKING:
     Wallets = admin.ModelAdmin[Wallet]
@@ -55,26 +56,13 @@ class WalletForm(WalletModelForm):
         return cleaned
 
 
-class KeptForEver:
-    """Nobody adds to or removes from the books by hand."""
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
-        return False
-
-
-class Book(KeptForEver, Books):
-    """Not edited, either. Lists do not count their rows, which may be millions."""
+class Book(ReadOnly, Books):
+    """Lists do not count their rows, which may be millions."""
 
     show_full_result_count = False
     list_per_page = 50
     search_fields = ("organization_id",)  # shows the box; `get_search_results` does the search
     search_help_text = "gen_…, req_…, a UUID, or the number of an organization"
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
-        return False
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from math import lcm
 
 from billing.image_tokens import tokens_max
-from billing.pricing import ANY, INPUT_SIDE, OUTPUT_SIDE, PICO_PER_NANO, rates_of_variant
+from billing.pricing import ANY, PICO_PER_NANO, rates_of_variant
 from billing.types import Bound
 from catalog.types import PriceVersion, Rate
 from ccapi.core.errors import ModelNotPriced
+from ccapi.core.usage import INPUT_SIDE, OUTPUT_SIDE
 
 FREE = Rate(0, 1)
 

@@ -13,12 +13,10 @@ from typing import Any
 
 from billing.types import Charge
 from catalog.types import PriceVersion, Rate
-from ccapi.core.usage import Usage
+from ccapi.core.usage import INPUT_SIDE, OUTPUT_SIDE, Usage
 
 PICO_PER_NANO = 1_000
 
-INPUT_SIDE = ("input", "cache_read", "cache_write", "cache_write_1h", "input_audio", "input_image")
-OUTPUT_SIDE = ("output", "reasoning", "output_audio", "output_image")
 # What is counted in something else than tokens: bucket of Usage → name of its rate. The first are
 # told as part of the input cost, the second as part of the output cost.
 FEES = {"requests": "request", "web_searches": "web_search", "characters": "input_characters"}

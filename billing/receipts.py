@@ -17,11 +17,12 @@ from django.db import connection
 from billing import ledger
 from billing.credits import balance
 from billing.models.receipts import QUANTITIES
-from billing.pricing import FEES, INPUT_SIDE, MADE, OUTPUT_SIDE, UNKNOWN, share
+from billing.pricing import FEES, MADE, UNKNOWN, share
 from billing.types import Balance, Outcome, UsageSource
 from catalog.api import PER, unit_of
 from ccapi.core import ids
 from ccapi.core.money import dollar_number
+from ccapi.core.usage import INPUT_SIDE, OUTPUT_SIDE
 
 Param = int | str | UUID | datetime
 

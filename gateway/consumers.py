@@ -19,7 +19,7 @@ from ccapi.core.errors import GatewayError, InternalError, Overloaded
 from gateway import ends, ports, refusals, relay, walks
 from gateway.exchange import Exchange
 from gateway.incoming import ClientGone, Incoming, check_method, is_long, read_body, refusal
-from gateway.outlet import Abort, Receive, Send, Stream, Whole, until_gone
+from gateway.outlet import Abort, Receive, Send, Stream, Whole, no_abort, until_gone
 from gateway.routes import Route
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ class ChatConsumer(AsyncConsumer):
             crash = InternalError(f"Internal error. Request: {ids.request_id(request_id)}.")
             await _refuse(self.route, scope, send, request_id, crash, started=started)
             return
-        abort = scope.get("ccapi.abort", _no_abort)
+        abort = scope.get("ccapi.abort", no_abort)
         if exchange.request.stream:
             await _stream(exchange, receive, send, abort)
         else:
@@ -88,10 +88,6 @@ def _not_now() -> Overloaded:
     if walks.current().is_over:
         return ends.shutting_down()
     return Overloaded("This server has too much to do. Try again soon.")
-
-
-def _no_abort() -> None:
-    """Where the server cannot hang up at once, it closes as the application returns."""
 
 
 async def _answer(exchange: Exchange, receive: Receive, send: Send, abort: Abort) -> None:
@@ -165,6 +161,6 @@ async def _refuse(
     headers["content-length"] = str(len(payload))
     headers["server-timing"] = f"gateway;dur={(clock.monotonic() - started) * 1000:.2f}"
     refusals.tell(route, scope["headers"], request_id, error, started=started, told=status)
-    outlet = Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=_no_abort)
+    outlet = Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=no_abort)
     await outlet.head(status, [(name.encode(), value.encode()) for name, value in headers.items()])
     await outlet.end(payload)

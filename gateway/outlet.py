@@ -20,6 +20,10 @@ PIECE_BYTES = 64 * 1024
 CLOSE = (b"connection", b"close")
 
 
+def no_abort() -> None:
+    """Where the server cannot hang up at once, it closes as the application returns."""
+
+
 class Outlet(Protocol):
     """Head once, then bytes, then the end."""
 

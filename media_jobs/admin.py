@@ -6,7 +6,7 @@ A job that has failed is not sent again from here: its hold has gone back, and i
 from typing import TYPE_CHECKING
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from ccapi.core import ids
 from ccapi.core.money import dollars
+from ccapi.core.read_only import ReadOnly
 from media_jobs.models import Job
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ else:  # the real class takes no type parameters
 
 
 @admin.register(Job)
-class JobAdmin(Jobs):
+class JobAdmin(ReadOnly, Jobs):
     list_display = (
         *("public_id", "state", "organization", "model", "provider", "count"),
         *("cost", "tries", "created_at", "finished_at"),
@@ -72,12 +73,3 @@ class JobAdmin(Jobs):
         if found is not None:
             return queryset.filter(pk=found), False
         return super().get_search_results(request, queryset, search_term)
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
-        return False

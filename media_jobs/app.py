@@ -9,25 +9,27 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from django.conf import settings
 
-from ccapi.core import access, clock, ids, metrics
+from ccapi.core import access, clock, ids
 from ccapi.core.errors import GatewayError, InternalError, MethodNotAllowed
 from gateway.exchange import CLIENT_GONE
 from gateway.incoming import ClientGone
-from gateway.outlet import Receive, Send
+from gateway.outlet import Outlet, Receive, Send, Whole, no_abort
 from media_jobs import events, ordering
 from media_jobs.routes import ImageRoute
 
 log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
-PIECE_BYTES = 64 * 1024
-
 
 async def serve(route: ImageRoute, scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer one request."""
     started = clock.monotonic()
     request_id = ids.uuid7()
+    abort = scope.get("ccapi.abort", no_abort)
+    # Pictures as base64 are megabytes: given piece by piece, and not to who does not read.
+    outlet = Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=abort)
     try:
         _check_method(route, scope["method"])
         if route.job:
@@ -36,17 +38,23 @@ async def serve(route: ImageRoute, scope: dict[str, Any], receive: Receive, send
         else:
             answer = await ordering.answer(route, scope, receive, request_id)
             status, body = answer.status, _encode(answer.body)
-            await _send(send, status, answer.headers, body, request_id, started=started)
+            await _send(outlet, status, answer.headers, body, request_id, started=started)
     except ClientGone:
         _tell_refused(route, request_id, "client_gone", CLIENT_GONE, started=started)
     except GatewayError as error:
-        await _refuse(route, send, request_id, error, started=started)
+        await _refuse(route, outlet, request_id, error, started=started)
     except Exception:
         log.exception("images.crashed", request_id=ids.request_id(request_id))
         crash = InternalError(f"Internal error. Request: {ids.request_id(request_id)}.")
-        await _refuse(route, send, request_id, crash, started=started)
+        await _refuse(route, outlet, request_id, crash, started=started)
     else:
-        _tell_answered(route, request_id, status, started=started)
+        access.tell_finished(
+            method=route.method,
+            route=route.path,
+            status=status,
+            started=started,
+            request_id=ids.request_id(request_id),
+        )
 
 
 def refusal(error: GatewayError) -> tuple[int, dict[str, str], bytes]:
@@ -70,17 +78,17 @@ def _headers(error: GatewayError, request_id: UUID) -> dict[str, str]:
 
 
 async def _refuse(
-    route: ImageRoute, send: Send, request_id: UUID, error: GatewayError, *, started: float
+    route: ImageRoute, outlet: Outlet, request_id: UUID, error: GatewayError, *, started: float
 ) -> None:
     if error.status == 500:
         error.details["request_id"] = ids.request_id(request_id)
     _tell_refused(route, request_id, error.code, error.status, started=started)
     headers = _headers(error, request_id)
-    await _send(send, error.status, headers, _encode(error.body()), request_id, started=started)
+    await _send(outlet, error.status, headers, _encode(error.body()), request_id, started=started)
 
 
 async def _send(
-    send: Send,
+    outlet: Outlet,
     status: int,
     headers: dict[str, str],
     payload: bytes,
@@ -97,25 +105,8 @@ async def _send(
         "server-timing": f"gateway;dur={(clock.monotonic() - started) * 1000:.2f}",
     }
     raw = [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    # Pictures as base64 are megabytes: the server's buffer takes them piece by piece.
-    for at in range(0, max(1, len(payload)), PIECE_BYTES):
-        piece = payload[at : at + PIECE_BYTES]
-        more = at + PIECE_BYTES < len(payload)
-        await send({"type": "http.response.body", "body": piece, "more_body": more})
-
-
-def _tell_answered(route: ImageRoute, request_id: UUID, status: int, *, started: float) -> None:
-    metrics.HTTP_REQUESTS.add((route.path, route.method, str(status)))
-    metrics.HTTP_SECONDS.observe((route.path,), clock.monotonic() - started)
-    log.info(
-        "request.finished",
-        request_id=ids.request_id(request_id),
-        method=route.method,
-        route=route.path,
-        status=status,
-        latency_ms=clock.elapsed_ms(started),
-    )
+    await outlet.head(status, raw)
+    await outlet.end(payload)
 
 
 def _tell_refused(

@@ -8,22 +8,9 @@ from django.db import models
 from django.db.models import CheckConstraint, F, Q
 from django.db.models.functions import Now
 
-QUANTITIES = (
-    "input",
-    "cache_read",
-    "cache_write",
-    "cache_write_1h",
-    "input_audio",
-    "input_image",
-    "output",
-    "reasoning",
-    "output_audio",
-    "output_image",
-    "requests",
-    "web_searches",
-    "images",
-    "characters",
-)
+from ccapi.core.usage import INPUT_SIDE, OUTPUT_SIDE
+
+QUANTITIES = (*INPUT_SIDE, *OUTPUT_SIDE, "requests", "web_searches", "images", "characters")
 MEDIA = ("images", "characters")  # came later, with a constraint of their own
 
 

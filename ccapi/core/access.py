@@ -32,20 +32,39 @@ def tell_answered(request: HttpRequest, response: HttpResponseBase, *, started: 
     method = request.method if request.method in METHODS else metrics.OTHER
     assert method is not None  # noqa: S101 — for mypy: it is one of the above
     route = _route(request)
-    status = response.status_code
+    caller = getattr(request, "auth", None)
+    tell_finished(
+        method=method,
+        route=route,
+        status=response.status_code,
+        started=started,
+        is_quiet=route == settings.STATIC_URL,
+        organization=getattr(caller, "organization", None),
+        key=getattr(caller, "key", None),
+    )
+
+
+def tell_finished(
+    *,
+    method: str,
+    route: str,
+    status: int,
+    started: float,
+    is_quiet: bool = False,
+    **more: object,
+) -> None:
+    """A request that was answered; `more` goes into its line."""
     seconds = clock.monotonic() - started
     metrics.HTTP_REQUESTS.add((route, method, str(status)))
     metrics.HTTP_SECONDS.observe((route,), seconds)
-    tell = log.debug if route == settings.STATIC_URL else log.info
-    caller = getattr(request, "auth", None)
+    tell = log.debug if is_quiet else log.info
     tell(
         "request.finished",
         method=method,
         route=route,
         status=status,
-        organization=getattr(caller, "organization", None),
-        key=getattr(caller, "key", None),
         latency_ms=round(seconds * 1000),
+        **more,
     )
 
 

@@ -7,6 +7,10 @@ stands in exactly one bucket here, and pricing multiplies each bucket by its own
 
 import msgspec
 
+# Tokens read and tokens written, bucket by bucket.
+INPUT_SIDE = ("input", "cache_read", "cache_write", "cache_write_1h", "input_audio", "input_image")
+OUTPUT_SIDE = ("output", "reasoning", "output_audio", "output_image")
+
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Counts; tokens unless the name says otherwise. Buckets are disjoint.

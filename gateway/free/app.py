@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from ccapi.core import access, clock, ids, metrics
+from ccapi.core import access, clock, ids
 from ccapi.core.errors import GatewayError, InternalError, MethodNotAllowed, RouteNotFound
 from gateway import ports
 from gateway.exchange import CLIENT_GONE
@@ -45,15 +45,12 @@ async def serve(route: FreeRoute, scope: dict[str, Any], receive: Receive, send:
         crash = InternalError(f"Internal error. Request: {ids.request_id(request_id)}.")
         await _refuse(route, send, request_id, crash, started=started)
         return
-    metrics.HTTP_REQUESTS.add((route.path, scope["method"], "200"))
-    metrics.HTTP_SECONDS.observe((route.path,), clock.monotonic() - started)
-    log.info(
-        "request.finished",
-        request_id=ids.request_id(request_id),
+    access.tell_finished(
         method=scope["method"],
         route=route.path,
         status=200,
-        latency_ms=clock.elapsed_ms(started),
+        started=started,
+        request_id=ids.request_id(request_id),
     )
     headers = {"content-type": "application/json", "x-request-id": ids.request_id(request_id)}
     await _send(send, 200, headers, _encode(told), started=started)

@@ -3,6 +3,7 @@
 And how a provider's answer is read: as audio, or as OpenAI's events that carry it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -15,17 +16,17 @@ from gateway.speech.voices import Voice
 JSON_OR_SOUND = "audio/*, application/octet-stream;q=0.9, application/json;q=0.5"
 
 
-class Speaker(OneSided):
+class Speaker(OneSided, ABC):
     """An upstream side. `lists_voices`: whether the account's own can be asked for."""
 
     lists_voices: ClassVar[bool] = False
 
+    @abstractmethod
     def fit(self, spoken: Spoken, offer: Offer, own: Sequence[Voice], *, by_token: bool) -> Fit:
         """How this offer would be asked. `own` are the account's voices, as far as known.
 
         Raises: UnknownVoice, UnsupportedParameter, ContextLengthExceeded, InvalidParameter.
         """
-        raise NotImplementedError
 
     def characters(self, headers: Mapping[str, str]) -> int | None:
         """How many characters the provider says that it has counted."""

@@ -96,10 +96,6 @@ class Pool:
                 del self._idle[origin]
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep) if self._idle else None
 
-    @property
-    def idle_count(self) -> int:
-        return sum(len(idle) for idle in self._idle.values())
-
     def close(self) -> None:
         """Close what is idle; what is in use is closed when its answer ends."""
         self._is_closed = True

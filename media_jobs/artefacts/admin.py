@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from django.contrib import admin
-from django.http import HttpRequest
 
+from ccapi.core.read_only import ReadOnly
 from media_jobs.artefacts.models import Artefact
 
 if TYPE_CHECKING:
@@ -14,19 +14,10 @@ else:  # the real class takes no type parameters
 
 
 @admin.register(Artefact)
-class ArtefactAdmin(Page):
+class ArtefactAdmin(ReadOnly, Page):
     list_display = ("request_id", "organization", "media_type", "bytes", "created_at", "expires_at")
     list_select_related = ("organization",)
     list_filter = ("media_type", "expires_at")
     search_fields = ("=request_id", "organization__public_id")
     # A name is half of a link to somebody's picture.
     fields = ("organization", "request_id", "media_type", "bytes", "created_at", "expires_at")
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Artefact | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Artefact | None = None) -> bool:
-        return False

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ccapi.core.usage import Usage
+from ccapi.core.usage import INPUT_SIDE, OUTPUT_SIDE, Usage
 from media_jobs import pictures
 from media_jobs.drivers.base import DriverFailed
 from media_jobs.drivers.conversion import made_into
@@ -16,19 +16,6 @@ from media_jobs.drivers.http import failed
 from media_jobs.types import Delivered, Made
 
 CALLS_AT_ONCE = 4
-
-_COUNTS = (
-    "input",
-    "cache_read",
-    "cache_write",
-    "cache_write_1h",
-    "input_audio",
-    "input_image",
-    "output",
-    "reasoning",
-    "output_audio",
-    "output_image",
-)
 
 
 class Part(NamedTuple):
@@ -125,5 +112,5 @@ async def several(count: int, call: Callable[[int], Awaitable[Delivered]]) -> De
 
 def added(one: Usage, other: Usage) -> Usage:
     """Tokens of both; the receipt's raw usage is the first's."""
-    sums = {name: getattr(one, name) + getattr(other, name) for name in _COUNTS}
+    sums = {name: getattr(one, name) + getattr(other, name) for name in (*INPUT_SIDE, *OUTPUT_SIDE)}
     return msgspec.structs.replace(one, **sums)

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ccapi.core.errors import InvalidRequest
+from ccapi.core.read_only import ReadOnly
 from media_jobs.webhooks.customers import send_again
 from media_jobs.webhooks.models import PREFIX, Attempt, Delivery, DisabledUrl, parse
 
@@ -34,7 +35,7 @@ class Attempts(AttemptRows):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(DeliveryPage):
+class DeliveryAdmin(ReadOnly, DeliveryPage):
     list_display = (
         *("public_id", "event_id", "organization", "state", "attempts_count", "last_status"),
         *("created_at", "due_at", "finished_at"),
@@ -74,15 +75,6 @@ class DeliveryAdmin(DeliveryPage):
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("webhooks.change_delivery")
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Delivery | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Delivery | None = None) -> bool:
-        return False
 
 
 @admin.register(DisabledUrl)

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from billing import pricing
 from catalog.types import PriceVersion, Rate, Tier, Variant
-from ccapi.core.usage import Usage
+from ccapi.core.usage import INPUT_SIDE, OUTPUT_SIDE, Usage
 
 UNLIMITED = 10**18
-TOKENS = pricing.INPUT_SIDE + pricing.OUTPUT_SIDE
+TOKENS = INPUT_SIDE + OUTPUT_SIDE
 SIZES = ("1024x1024", "1024x1536", "2048x2048")
 QUALITIES = ("low", "high", "hd")
 
@@ -98,5 +98,5 @@ def oracle(
                 return Fraction(getattr(usage, bucket) * rate.pico, rate.per * 1000)
         return Fraction(0)
 
-    inputs = sum((cost(name) for name in (*pricing.INPUT_SIDE, *pricing.FEES)), Fraction(0))
-    return inputs, sum((cost(name) for name in (*pricing.OUTPUT_SIDE, "images")), Fraction(0))
+    inputs = sum((cost(name) for name in (*INPUT_SIDE, *pricing.FEES)), Fraction(0))
+    return inputs, sum((cost(name) for name in (*OUTPUT_SIDE, "images")), Fraction(0))

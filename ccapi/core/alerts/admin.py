@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from ccapi.core.alerts.models import Alert
+from ccapi.core.read_only import ReadOnly
 
 if TYPE_CHECKING:
     Page = admin.ModelAdmin[Alert]
@@ -16,7 +17,7 @@ else:  # the real class takes no type parameters
 
 
 @admin.register(Alert)
-class AlertAdmin(Page):
+class AlertAdmin(ReadOnly, Page):
     list_display = ("kind", "subject", "text", "count", "first_seen", "last_seen", "resolved_at")
     list_filter = ("kind", ("resolved_at", admin.EmptyFieldListFilter))
     search_fields = ("kind", "subject", "text")
@@ -29,12 +30,3 @@ class AlertAdmin(Page):
 
     def has_resolve_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("alerts.change_alert")
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Alert | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Alert | None = None) -> bool:
-        return False
