@@ -16,6 +16,7 @@ from ccapi.core.errors import ModelNotPriced
 from ccapi.core.usage import INPUT_SIDE, OUTPUT_SIDE
 
 FREE = Rate(0, 1)
+OTHER = "other"
 
 
 def bound_amount(bound: Bound) -> int:
@@ -82,7 +83,8 @@ def _variants(price: PriceVersion, asked: tuple[str, str]) -> Iterator[tuple[str
     size, quality = asked
     sizes, qualities = {size}, {quality}
     if size in ANY:
-        sizes |= {"", *(each.fields.get("size", "") for each in price.variants)}
+        # A size that no variant names, not even `auto`, is at the plain price.
+        sizes |= {"", OTHER, *(each.fields.get("size", "") for each in price.variants)}
     if quality in ANY:
         qualities |= {"", *(each.fields.get("quality", "") for each in price.variants)}
     return ((each, other) for each in sizes for other in qualities)
