@@ -10,6 +10,7 @@ import hmac
 import re
 import secrets
 import zlib
+from functools import lru_cache
 
 import msgspec
 
@@ -59,7 +60,14 @@ def checksum(body: str) -> str:
 
 def mac(text: str, pepper: str) -> bytes:
     """What is stored of a secret: 32 bytes of HMAC-SHA256. It never leaves the database's side."""
-    return hmac.digest(pepper.encode(), text.encode(), "sha256")
+    made = _keyed(pepper).copy()  # a third of what a new one takes
+    made.update(text.encode())
+    return made.digest()
+
+
+@lru_cache(maxsize=4)
+def _keyed(pepper: str) -> hmac.HMAC:
+    return hmac.new(pepper.encode(), digestmod="sha256")
 
 
 def _secret(body: str) -> Secret:

@@ -19,14 +19,10 @@ from ccapi.core.errors import GatewayError, InternalError, Overloaded
 from gateway import ends, ports, refusals, relay, walks
 from gateway.exchange import Exchange
 from gateway.incoming import ClientGone, Incoming, check_method, is_long, read_body, refusal
-from gateway.outlet import Abort, Receive, Send, Stream, Whole, no_abort, until_gone
+from gateway.outlet import Receive, Send, Stream, Whole, no_abort, no_cork, watch
 from gateway.routes import Route
 
 log = structlog.get_logger(__name__)
-
-# Whether its client is still there is asked of an answer that comes whole after so many seconds:
-# the watcher costs a task, which most such answers never need.
-WATCH_AFTER_S = 0.1
 
 
 class ChatConsumer(AsyncConsumer):
@@ -76,11 +72,10 @@ class ChatConsumer(AsyncConsumer):
             crash = InternalError(f"Internal error. Request: {ids.request_id(request_id)}.")
             await _refuse(self.route, scope, send, request_id, crash, started=started)
             return
-        abort = scope.get("ccapi.abort", no_abort)
         if exchange.request.stream:
-            await _stream(exchange, receive, send, abort)
+            await _stream(exchange, scope, receive, send)
         else:
-            await _answer(exchange, receive, send, abort)
+            await _answer(exchange, scope, receive, send)
 
 
 def _not_now() -> Overloaded:
@@ -90,35 +85,30 @@ def _not_now() -> Overloaded:
     return Overloaded("This server has too much to do. Try again soon.")
 
 
-async def _answer(exchange: Exchange, receive: Receive, send: Send, abort: Abort) -> None:
-    """Run the walk in this task; a watcher looks after a client that has to wait."""
+def _server(scope: dict[str, Any]) -> dict[str, Any]:
+    """What an outlet must know of its server: its limit, and what it can do."""
+    return {
+        "stall_s": settings.CCAPI_CLIENT_STALL_S,
+        "abort": scope.get("ccapi.abort", no_abort),
+        "cork": scope.get("ccapi.cork", no_cork),
+    }
+
+
+async def _answer(exchange: Exchange, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Run the walk in this task, with an eye on the client, which may have to wait."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine that runs has one
     here = walks.current()
     walk = here.begin(exchange, task)
-    watcher: asyncio.Task[None] | None = None
-
-    def watch() -> None:
-        nonlocal watcher
-        watcher = loop.create_task(until_gone(receive))
-        watcher.add_done_callback(left)
-
-    def left(watcher: "asyncio.Task[None]") -> None:
-        if not watcher.cancelled():
-            here.client_left(walk)
-
-    loop = asyncio.get_running_loop()
-    timer = loop.call_later(WATCH_AFTER_S, watch)
+    unwatch = watch(scope, receive, lambda: here.client_left(walk))
     try:
-        await relay.run(exchange, Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=abort))
+        await relay.run(exchange, Whole(send, **_server(scope)))
     finally:
-        timer.cancel()
-        if watcher is not None:
-            watcher.cancel()
+        unwatch()
         here.ended(walk)
 
 
-async def _stream(exchange: Exchange, receive: Receive, send: Send, abort: Abort) -> None:
+async def _stream(exchange: Exchange, scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Run the walk in a task of its own; follow the provider's policy when the client leaves."""
 
     def client_left() -> None:
@@ -134,18 +124,17 @@ async def _stream(exchange: Exchange, receive: Receive, send: Send, abort: Abort
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("walk.crashed", exc_info=error)
 
-    outlet = Stream(send, on_stall=client_left, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=abort)
+    outlet = Stream(send, on_stall=client_left, **_server(scope))
     here = walks.current()
     task = asyncio.create_task(relay.run(exchange, outlet))
     walk = here.begin(exchange, task)
     task.add_done_callback(ended)
-    gone = asyncio.create_task(until_gone(receive))
-    gone.add_done_callback(lambda _watcher: client_left())
+    unwatch = watch(scope, receive, client_left)
     try:
         # Where the answer was not completed, the server closes the connection as this returns.
         await outlet.closed.wait()
     finally:
-        gone.cancel()
+        unwatch()
 
 
 async def _refuse(
@@ -161,6 +150,6 @@ async def _refuse(
     headers["content-length"] = str(len(payload))
     headers["server-timing"] = f"gateway;dur={(clock.monotonic() - started) * 1000:.2f}"
     refusals.tell(route, scope["headers"], request_id, error, started=started, told=status)
-    outlet = Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=no_abort)
+    outlet = Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S)
     await outlet.head(status, [(name.encode(), value.encode()) for name, value in headers.items()])
     await outlet.end(payload)

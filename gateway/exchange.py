@@ -8,11 +8,9 @@ from collections.abc import Callable
 from urllib.parse import quote
 from uuid import UUID
 
-import structlog
-
 from accounts.types import Caller
 from billing.types import Attempt, Charge, Hold, Outcome, Settlement, UsageSource
-from ccapi.core import clock, ids, metrics, money
+from ccapi.core import clock, ids, logs, metrics, money
 from ccapi.core.errors import GatewayError
 from ccapi.core.usage import Usage
 from gateway import figures, ports, traces
@@ -25,7 +23,6 @@ from gateway.routing.plan import Candidate
 from gateway.tool_compat.mode import Tools
 from gateway.transport.client import AttemptFailed
 
-log = structlog.get_logger(__name__)
 NOTHING = Usage(requests=0)
 # An error as the last event of a stream; None where all that is left is to break off.
 Fail = Callable[[GatewayError], bytes | None]
@@ -305,7 +302,7 @@ class Exchange:
     def _tell(self, outcome: Outcome, *, status: str, error_code: str, latency_ms: int) -> None:
         """The exchange's one line in the log."""
         candidate = self.candidate
-        log.info(
+        logs.tell(
             "exchange.finished",
             request_id=ids.request_id(self.request_id),
             organization=self.caller.organization,

@@ -14,6 +14,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Abort = Callable[[], None]
+Cork = Callable[[], None]
 
 # The server's own write buffer is as large: a longer answer is given to it piece by piece.
 PIECE_BYTES = 64 * 1024
@@ -24,8 +25,12 @@ def no_abort() -> None:
     """Where the server cannot hang up at once, it closes as the application returns."""
 
 
+def no_cork() -> None:
+    """Where the server cannot keep a head for its body, each goes out by itself."""
+
+
 class Outlet(Protocol):
-    """Head once, then bytes, then the end."""
+    """Head once, then bytes, then the end. What follows the head follows it in the same turn."""
 
     async def head(self, status: int, headers: Headers) -> None: ...
 
@@ -51,12 +56,16 @@ class Whole:
     A client that takes nothing of a long one for `stall_s` seconds is hung up on.
     """
 
-    def __init__(self, send: Send, *, stall_s: float, abort: Abort) -> None:
+    def __init__(
+        self, send: Send, *, stall_s: float, abort: Abort = no_abort, cork: Cork = no_cork
+    ) -> None:
         self._send = send
         self._stall_s = stall_s
         self._abort = abort
+        self._cork = cork
 
     async def head(self, status: int, headers: Headers) -> None:
+        self._cork()
         await self._send(_head(status, headers))
 
     async def write(self, data: bytes) -> None:
@@ -91,7 +100,13 @@ class Stream:
     """
 
     def __init__(
-        self, send: Send, *, on_stall: Callable[[], None], stall_s: float, abort: Abort
+        self,
+        send: Send,
+        *,
+        on_stall: Callable[[], None],
+        stall_s: float,
+        abort: Abort = no_abort,
+        cork: Cork = no_cork,
     ) -> None:
         self.abandoned = False
         self.closed = asyncio.Event()  # nothing more will be written
@@ -99,12 +114,14 @@ class Stream:
         self._on_stall = on_stall
         self._stall_s = stall_s
         self._abort = abort
+        self._cork = cork
         self._loop = asyncio.get_running_loop()
         self._writer: asyncio.Task[None] | None = None  # the walk's task
         self._writing_since: float | None = None  # None: nobody waits in `send`
         self._timer = self._loop.call_later(stall_s, self._look)
 
     async def head(self, status: int, headers: Headers) -> None:
+        self._cork()
         await self._put(_head(status, headers))
 
     async def write(self, data: bytes) -> None:
@@ -156,6 +173,26 @@ class Stream:
             self._abort()
         else:
             self._timer = self._loop.call_later(self._stall_s / 2, self._look)
+
+
+def watch(
+    scope: Mapping[str, Any], receive: Receive, gone: Callable[[], None]
+) -> Callable[[], None]:
+    """Call `gone` once the client has hung up, unless what is returned was called before.
+
+    Our own server tells (`ccapi.connection`); any other is asked, by a task. The whole body must
+    have been read.
+    """
+    told: Callable[[Callable[[], None]], Callable[[], None]] | None = scope.get("ccapi.watch")
+    if told is not None:
+        return told(gone)
+    watcher = asyncio.create_task(until_gone(receive))
+    watcher.add_done_callback(lambda watcher: None if watcher.cancelled() else gone())
+
+    def unwatch() -> None:
+        watcher.cancel()
+
+    return unwatch
 
 
 async def until_gone(receive: Receive) -> None:

@@ -38,21 +38,29 @@ async def deliver(
             raise attempt.error_inside(
                 exchange, upstream, body, GarbledStream("JSON, not a stream")
             )
-        await _pump(exchange, outlet, reader, deadlines, meter, relayed, turn=turn)
+        rest = await _pump(exchange, outlet, reader, deadlines, meter, relayed, turn=turn)
     except AttemptFailed as failure:
         if exchange.first_byte_ms is None:
             raise
         boards.current().failed(turn, failure, clock.monotonic())
         await _break_off(exchange, outlet, meter, relayed, failure)
     else:
-        await _complete(exchange, outlet, meter, relayed)
+        await _complete(exchange, outlet, meter, relayed, rest)
     finally:
         reader.close()
         upstream.close()
 
 
-async def _complete(exchange: Exchange, outlet: Outlet, meter: Meter, relayed: Relayed) -> None:
-    """The stream came to its proper end: the charge, the settlement, the client's own end."""
+async def _complete(
+    exchange: Exchange, outlet: Outlet, meter: Meter, relayed: Relayed, rest: bytes
+) -> None:
+    """The stream came to its proper end: the charge, the settlement, the client's own end.
+
+    `rest` came with the end, and leaves with it, unless its tokens are still to be counted.
+    """
+    if meter.usage is None:
+        await outlet.write(rest)
+        rest = b""
     usage, source = await meter.final(exchange.asked, whole=True)
     charge = exchange.charge(usage)
     last = relayed.end(usage, costs_of(charge))
@@ -65,7 +73,7 @@ async def _complete(exchange: Exchange, outlet: Outlet, meter: Meter, relayed: R
         finish_reason=meter.finish_reason,
         charge=charge,
     )
-    await outlet.end(last)
+    await outlet.end(rest + last)
 
 
 async def _pump(
@@ -77,8 +85,10 @@ async def _pump(
     relayed: Relayed,
     *,
     turn: Try,
-) -> None:
+) -> bytes:
     """Upstream bytes → frames → events → meter → the client, until the protocol's own end marker.
+
+    Returns what came with that marker and is still to be written.
 
     Raises: AttemptFailed for a stream that breaks, stalls, is garbled, reports an error, or ends
     early.
@@ -97,13 +107,13 @@ async def _pump(
                 chunk = b"".join(waiting)
             elif meter.completed:
                 raise attempt.empty(meter)
-        if exchange.first_byte_ms is not None and chunk:
+        if exchange.first_byte_ms is not None:
             exchange.bytes_out += len(chunk)
+            if meter.completed and fault is None:
+                return chunk
             await outlet.write(chunk)
         if fault is not None:
             raise fault
-        if meter.completed:
-            return
 
 
 async def _begin(exchange: Exchange, outlet: Outlet, relayed: Relayed, turn: Try) -> None:

@@ -3,13 +3,15 @@
 What happens where it fails is `relay`'s; one that comes piece by piece is `streamed_answer`'s.
 """
 
+from functools import partial
+
 from billing.types import Outcome
 from ccapi.core import clock
 from gateway import attempt
 from gateway.deadlines import Deadlines
 from gateway.exchange import Exchange, costs_of
 from gateway.meter import Meter
-from gateway.outlet import Outlet
+from gateway.outlet import PIECE_BYTES, Outlet
 from gateway.protocols.base import Encoded, GarbledStream
 from gateway.routing.tries import Try
 from gateway.tool_compat.mode import read_response
@@ -45,7 +47,8 @@ async def deliver(
         payload = exchange.codec.encode_response(response, exchange.told(), usage, costs)
     exchange.bytes_out = len(payload)
     estimated = usage is not response.usage
-    exchange.settle(
+    settle = partial(
+        exchange.settle,
         outcome=Outcome.ESTIMATED if estimated else Outcome.CAPTURED,
         usage=usage,
         source=source,
@@ -53,13 +56,18 @@ async def deliver(
         finish_reason=meter.finish_reason,
         charge=charge,
     )
-    await outlet.head(
-        200,
-        [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(payload)).encode()),
-            (b"x-ccapi-cost", costs.total.encode()),
-            *exchange.headers(),
-        ],
-    )
-    await outlet.end(payload)
+    try:
+        if len(payload) > PIECE_BYTES:
+            settle()  # its client may take its time
+        await outlet.head(
+            200,
+            [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(payload)).encode()),
+                (b"x-ccapi-cost", costs.total.encode()),
+                *exchange.headers(),
+            ],
+        )
+        await outlet.end(payload)
+    finally:
+        settle()  # in the turn in which the client has its answer

@@ -20,6 +20,17 @@ def test_holds_may_be_forgotten_in_a_crash_and_nothing_else(bank: Bank) -> None:
     assert running(ask) == [[("on", "5s")], [("off", "5s")]]
 
 
+def test_batches_of_money_are_planned_once_and_by_index(bank: Bank) -> None:
+    show = "SELECT current_setting('plan_cache_mode'), current_setting('enable_seqscan')"
+
+    async def ask() -> list[object]:
+        pools = (postgres.pool(name) for name in ("main", "holds", "settlements"))
+        return [(await pool.run(show, (), timeout_s=2))[0] for pool in pools]
+
+    once = ("force_generic_plan", "off")
+    assert running(ask) == [("auto", "on"), once, once]
+
+
 def test_an_idle_connection_that_died_is_replaced_unseen(bank: Bank) -> None:
     async def ask() -> object:
         await asyncio.gather(*[postgres.fetch_one("SELECT 1") for _ in range(4)])

@@ -1,5 +1,7 @@
 import json
 import logging
+import os
+import re
 import subprocess
 import sys
 
@@ -113,6 +115,46 @@ def test_each_event_is_one_json_object_without_secrets(monkeypatch: pytest.Monke
     assert lines[0]["key"] == "sk-cc-[redacted]"
     assert lines[1]["logger"] == "library"
     assert "ValueError: sk-cc-[redacted]" in lines[2]["exception"]
+
+
+TOLD = """
+import django
+django.setup()
+from ccapi.core import logs
+logs.setup()
+said = {"key": "sk-cc-" + "A" * 46, "number": 2**70, "tags": {"a"}, "none": None}
+logs.get_logger("test").info("thing.happened", **said)
+logs.tell("thing.happened", **said)
+"""
+
+
+def test_what_each_request_tells_is_the_line_that_structlog_would_make() -> None:
+    for form in ("json", "console"):
+        environment = os.environ | {"CCAPI_LOG_FORMAT": form, "CCAPI_LOG_LEVEL": "info"}
+        done = subprocess.run(
+            [sys.executable, "-c", TOLD],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env=environment,
+        )
+        first, second = re.sub(r"20\d\d-[0-9T:.-]+Z", "<time>", done.stderr).splitlines()
+        assert first == second
+        assert "<time>" in first
+
+
+def test_a_quiet_process_tells_nothing() -> None:
+    environment = os.environ | {"CCAPI_LOG_FORMAT": "json", "CCAPI_LOG_LEVEL": "warning"}
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=environment,
+    )
+    assert done.stderr == ""
 
 
 def test_on_a_console_a_message_cannot_fake_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,9 @@ OpenRouter has them, `thinking` as DeepSeek and Z.ai.
 """
 
 import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from ccapi.core.errors import InvalidParameter, MissingParameter
 from gateway.ir.request import (
@@ -63,6 +66,22 @@ _KNOWN = frozenset(
     ]
 )
 
+# Those that are read as they are, each with its reader. Few requests have more than two of them:
+# what is there is read, instead of asking for all that could be.
+_PLAIN: dict[str, Callable[[Body, str], object]] = {
+    "stream": fields.flag,
+    "temperature": fields.number,
+    "top_p": fields.number,
+    "top_k": fields.integer,
+    "seed": fields.integer,
+    "presence_penalty": fields.number,
+    "frequency_penalty": fields.number,
+    "logprobs": fields.flag,
+    "top_logprobs": partial(fields.integer, minimum=0),
+    "parallel_tool_calls": fields.flag,
+    "user": fields.text,
+}
+
 # Models of OpenAI's that refuse `max_tokens`; other vendors' reasoning models often ignore its new
 # name.
 _LIMIT_RENAMED = re.compile(r"(?:^|/)(?:o\d|gpt-(?:[5-9]|\d\d))")
@@ -91,33 +110,24 @@ def decode_request(body: Body) -> Request:
     choices = fields.integer(body, "n", minimum=1) or 1
     if choices > CHOICES_MAX:
         raise InvalidParameter(f"'n' must be at most {CHOICES_MAX}, not {choices}.", param="n")
+    plain: dict[str, Any] = {name: _PLAIN[name](body, name) for name in body if name in _PLAIN}
     choice = decode_choice(body, extras)
     return Request(
         model=model,
         models=tuple(names),
         messages=decode_messages(messages),
-        stream=fields.flag(body, "stream") or False,
         max_tokens=limit,
-        temperature=fields.number(body, "temperature"),
-        top_p=fields.number(body, "top_p"),
-        top_k=fields.integer(body, "top_k"),
         stop=_stop(body),
-        seed=fields.integer(body, "seed"),
         n=choices,
-        presence_penalty=fields.number(body, "presence_penalty"),
-        frequency_penalty=fields.number(body, "frequency_penalty"),
-        logprobs=fields.flag(body, "logprobs"),
-        top_logprobs=fields.integer(body, "top_logprobs", minimum=0),
         tools=decode_tools(body),
         tool_choice=choice,
-        parallel_tool_calls=fields.flag(body, "parallel_tool_calls"),
         response_format=_response_format(body, extras),
         reasoning=_reasoning(body),
-        user=fields.text(body, "user") or "",
         include_usage=bool(
             options and fields.flag(options, "include_usage", within="stream_options.")
         ),
         extras={NAME: extras} if extras else {},
+        **plain,
     )
 
 
