@@ -23,5 +23,7 @@ def with_number(snapshot: Snapshot, name: str) -> Model | None:
     offer = model.offers[0]
     if not offer.provider.is_sandbox or not _NUMBER.fullmatch(number):
         return None
-    told = msgspec.structs.replace(offer, upstream_model=f"{offer.upstream_model}:{number}")
+    # To Replicate a colon is a version.
+    mark = "." if offer.provider.protocol == "replicate" else ":"
+    told = msgspec.structs.replace(offer, upstream_model=f"{offer.upstream_model}{mark}{number}")
     return msgspec.structs.replace(model, offers=(told,))

@@ -21,6 +21,7 @@ SANDBOXES = {
     "sandbox-anthropic": "/v1",
     "sandbox-gemini": "/v1beta",
     "sandbox-ollama": "",
+    "sandbox-async": "/v1",
 }
 
 

@@ -14,6 +14,7 @@ from gateway.incoming import refusal
 from gateway.protocols.base import Codec
 from gateway.routes import ROUTES, Route, find
 from gateway.routing import board
+from gateway.sandbox.media_scenarios import TABLES as MEDIA_SCENARIOS
 from gateway.sandbox.scenarios import SCENARIOS
 from gateway.tokens import COUNT_S_MAX
 from gateway.transport import client
@@ -28,6 +29,7 @@ ALERTS_S = 5.0  # what is not told by then is in the log
 SETTLE_S = 10.0  # what is not settled by then is on disk
 
 __all__ = [
+    "MEDIA_SCENARIOS",
     "ROUTES",
     "SCENARIOS",
     "ChatConsumer",

@@ -46,13 +46,17 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """An offer as it stands in a job's plan. `is_spent`: it took the work, and failed."""
+    """An offer as it stands in a job's plan. `is_spent`: it took the work, and failed.
+
+    `sandbox`: the model's name at the sandbox, which may have a number that the catalog has not.
+    """
 
     model: str
     offer: int
     price: int
     variant: tuple[str, str] = ("", "")
     is_spent: bool = False
+    sandbox: str = ""
 
 
 def offered_for(
@@ -154,6 +158,7 @@ def written(offered: Iterable[Offered]) -> list[dict[str, Any]]:
                 offer=each.offer.id,
                 price=each.price.id,
                 variant=each.variant,
+                sandbox=each.offer.upstream_model if each.offer.provider.is_sandbox else "",
             )
         )
         for each in offered
@@ -172,6 +177,8 @@ def read(snapshot: Snapshot, plan: object) -> list[tuple[Entry, Offered]]:
         driver = driver_for(offer.provider.protocol)
         if driver is None:
             continue
+        if entry.sandbox:
+            offer = msgspec.structs.replace(offer, upstream_model=entry.sandbox)
         is_current = model.price is not None and model.price.id == entry.price
         price = model.price if is_current else price_version(entry.price)
         if price is None:

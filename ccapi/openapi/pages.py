@@ -12,7 +12,7 @@ from ccapi.openapi.document import current
 from ccapi.openapi.fields import Field, Fields
 from ccapi.openapi.parts import Schema, load
 from ccapi.openapi.prose import block, inline
-from gateway.api import SCENARIOS
+from gateway.api import MEDIA_SCENARIOS, SCENARIOS
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -141,12 +141,15 @@ def _headers() -> list[dict[str, Any]]:
 
 
 def _scenarios() -> list[dict[str, Any]]:
+    models = {f"sandbox/{name}": each for name, each in SCENARIOS.items()}
+    for provider, table in MEDIA_SCENARIOS.items():
+        models |= {f"{provider}/{name}": each.scenario for name, each in table.items()}
     return [
         {
-            "name": f"sandbox/{each.name}",
+            "name": name,
             "stream": inline(each.stream),
             "json": inline(each.json),
             "number": inline(each.number),
         }
-        for each in SCENARIOS.values()
+        for name, each in models.items()
     ]

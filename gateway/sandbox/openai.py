@@ -92,10 +92,19 @@ _ERRORS: dict[Kind, tuple[int, str | None, str | None, str]] = {
 }
 
 
-class OpenAI:
-    """The dialect of POST /v1/chat/completions."""
+class OpenAIWords:
+    """How OpenAI says that it does not, of whichever of its routes."""
 
     request_id_header = "x-request-id"
+
+    def failure(self, failure: Failure, request_id: str) -> tuple[int, bytes]:  # noqa: ARG002 - a dialect's signature
+        status = failure.status or _ERRORS[failure.kind][0]
+        return status, orjson.dumps({"error": _error(failure)})
+
+
+class OpenAI(OpenAIWords):
+    """The dialect of POST /v1/chat/completions."""
+
     stream_type = b"text/event-stream; charset=utf-8"
     garbage = b'data: {"choices": [{"delta": {"cont\n\n'
 
@@ -130,10 +139,6 @@ class OpenAI:
             last = {"choices": [], "usage": _usage(usage)}
             yield Frame("close", _frame(envelope | last))
         yield Frame("end", b"data: [DONE]\n\n")
-
-    def failure(self, failure: Failure, request_id: str) -> tuple[int, bytes]:  # noqa: ARG002
-        status = failure.status or _ERRORS[failure.kind][0]
-        return status, orjson.dumps({"error": _error(failure)})
 
     def error_frame(self, failure: Failure, request_id: str) -> bytes:  # noqa: ARG002
         return _frame({"error": _error(failure)})

@@ -1,9 +1,10 @@
 """The table of sandbox models: their names, what each does, what a number after the name means.
 
 This page is for customers: `markdown_table` prints it, with what the gateway makes of each. How a
-scenario is carried out is not known here.
+scenario is carried out is not known here. Those of speech and pictures are `media_scenarios`.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -34,6 +35,12 @@ ScenarioName = Literal[
     "no-usage",
     "absurd-usage",
     "endless",
+    # of speech and pictures alone: `media_scenarios`
+    "slow",
+    "partial",
+    "failed",
+    "late-success",
+    "never-ends",
 ]
 
 
@@ -186,13 +193,18 @@ def told(name: str) -> tuple[str, str]:
     return TOLD.get(name, ("200", "200"))
 
 
-def choose(model: str) -> Chosen | None:
-    """The scenario that a model name asks for; None where there is no such model."""
-    name, colon, number = model.partition(":")
-    scenario = SCENARIOS.get(name)
+def choose(
+    model: str, table: Mapping[str, Scenario] = SCENARIOS, *, mark: str = ":"
+) -> Chosen | None:
+    """The scenario that a model name asks for; None where there is no such model.
+
+    `mark` is what stands between the name and the number.
+    """
+    name, marked, number = model.partition(mark)
+    scenario = table.get(name)
     if scenario is None:
         return None
-    if not colon:
+    if not marked:
         return Chosen(scenario.name)
     value = _number(number) if scenario.number else None
     return None if value is None else Chosen(scenario.name, value)

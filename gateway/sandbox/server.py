@@ -1,7 +1,8 @@
 """The sandbox's ASGI application: routes of each protocol's vendor, and /healthz.
 
-Keeps no state, needs no key, stores nothing. What is said is decided in `answers`, how in the
-dialects, and what goes wrong on the way in `delivery`; here the bytes are moved.
+Needs no key, stores nothing, and remembers nothing but which predictions were given up. What is
+said in a chat is decided in `answers`, how in the dialects; vectors, speech and pictures are
+services. What goes wrong on the way is `delivery`'s; here the bytes are moved.
 """
 
 import asyncio
@@ -9,17 +10,22 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, TypeAlias
 
-from gateway.sandbox import vectors
 from gateway.sandbox.answers import Ask, compose
 from gateway.sandbox.anthropic import Anthropic
 from gateway.sandbox.delivery import Cut, Pause, Step, body_steps, pause_before, stream_steps
 from gateway.sandbox.dialect import Dialect
-from gateway.sandbox.failures import Failure, Kind, Refused
+from gateway.sandbox.failures import Failure, Refused
 from gateway.sandbox.gemini import Gemini
+from gateway.sandbox.images import Images
 from gateway.sandbox.ollama import Ollama
 from gateway.sandbox.openai import OpenAI
+from gateway.sandbox.refusing import refuse_if_chosen
+from gateway.sandbox.replicate import Replicate
 from gateway.sandbox.responses import Responses
 from gateway.sandbox.scenarios import Chosen, choose
+from gateway.sandbox.service import Asked, Service, Words
+from gateway.sandbox.speech import Speech
+from gateway.sandbox.vectors import Vectors
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,6 +41,7 @@ ROUTES: dict[str, Dialect] = {
     "/v1/responses": Responses(),
     "/api/chat": Ollama(),
 }
+SERVICES: tuple[Service, ...] = (Vectors(), Speech(), Images(), Replicate())
 _GEMINI = ("/v1beta/models/", "/v1/models/")
 _ACTIONS = {"generateContent": False, "streamGenerateContent": True}  # whether it streams
 
@@ -77,15 +84,16 @@ class Exchange:
 
     async def answer(self) -> None:
         if self.path == "/healthz":
-            await self._whole(200, b"ok", media_type=b"text/plain; charset=utf-8")
+            await self._start(200, _OPENAI, b"text/plain; charset=utf-8", length=2)
+            await self._send({"type": "http.response.body", "body": b"ok"})
+            return
+        service = next((each for each in SERVICES if each.knows(self.method, self.path)), None)
+        if service is not None:
+            await self._serve(service)
             return
         found = dialect_of(self.path)
         dialect = found or (_ANTHROPIC if "anthropic-version" in self.headers else _OPENAI)
         try:
-            if self.method == "POST" and self.path in vectors.PATHS:
-                body = vectors.answer(await self._body())
-                await self._whole(200, body, media_type=b"application/json")
-                return
             self._check_route(found)
             ask = dialect.parse(await self._body(), self.headers)
             chosen = chosen_for(ask)
@@ -94,6 +102,17 @@ class Exchange:
             return
         await self._pause(pause_before(chosen))
         await self._deliver(dialect, ask, chosen)
+
+    async def _serve(self, service: Service) -> None:
+        try:
+            asked = Asked(self.method, self.path, self.headers, await self._body())
+            reply = await asyncio.to_thread(service.answer, asked)
+        except Refused as refused:
+            await self._refuse(service, refused.failure)
+            return
+        await self._pause(reply.pause_s)
+        await self._start(reply.status, service, reply.media_type, length=reply.length)
+        await self._carry_out(reply.steps)
 
     def _check_route(self, found: Dialect | None) -> None:
         if self.method != "POST" or found is None:
@@ -160,24 +179,21 @@ class Exchange:
                 raise Refused(Failure(kind="too_large"))
         return b"".join(parts)
 
-    async def _refuse(self, dialect: Dialect, failure: Failure) -> None:
-        status, body = dialect.failure(failure, self.request_id)
+    async def _refuse(self, words: Words, failure: Failure) -> None:
+        status, body = words.failure(failure, self.request_id)
         headers = []
         if failure.retry_after is not None:
             headers.append((b"retry-after", str(failure.retry_after).encode()))
         # Gemini refuses a prompt in a stream that is otherwise as any other.
-        media_type = dialect.stream_type if body.startswith(b"data:") else b"application/json"
-        await self._start(status, dialect, media_type, length=len(body), extra=headers)
-        await self._send({"type": "http.response.body", "body": body})
-
-    async def _whole(self, status: int, body: bytes, *, media_type: bytes) -> None:
-        await self._start(status, _OPENAI, media_type, length=len(body))
+        is_event = body.startswith(b"data:")
+        media_type = b"text/event-stream" if is_event else b"application/json"
+        await self._start(status, words, media_type, length=len(body), extra=headers)
         await self._send({"type": "http.response.body", "body": body})
 
     async def _start(
         self,
         status: int,
-        dialect: Dialect,
+        words: Words,
         media_type: bytes,
         *,
         length: int | None = None,
@@ -185,22 +201,12 @@ class Exchange:
     ) -> None:
         headers = [
             (b"content-type", media_type),
-            (dialect.request_id_header.encode(), self.request_id.encode()),
+            (words.request_id_header.encode(), self.request_id.encode()),
             *(extra or ()),
         ]
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
-
-
-_REFUSING: dict[str, Kind] = {
-    "server-error": "server",
-    "invalid-request": "invalid",
-    "overloaded": "overloaded",
-    "invalid-key": "invalid_key",
-    "no-credit": "no_credit",
-    "not-found": "not_found",
-}
 
 
 def chosen_for(ask: Ask) -> Chosen:
@@ -211,23 +217,10 @@ def chosen_for(ask: Ask) -> Chosen:
     chosen = choose(ask.model)
     if chosen is None:
         raise Refused(Failure(kind="not_found", facts={"model": ask.model}))
-    _refuse_if_chosen(ask, chosen)
-    return chosen
-
-
-def _refuse_if_chosen(ask: Ask, chosen: Chosen) -> None:
-    if chosen.name in _REFUSING:
-        status = chosen.whole(0)
-        if not 400 <= status <= 599:
-            status = 0
-        kind = _REFUSING[chosen.name]
-        raise Refused(Failure(kind=kind, status=status, facts={"model": ask.model}))
-    if chosen.name == "rate-limited":
-        seconds = max(chosen.whole(1), 0)
-        facts: dict[str, str | int] = {"model": ask.model, "seconds": seconds}
-        raise Refused(Failure(kind="rate_limited", retry_after=seconds, facts=facts))
+    refuse_if_chosen(chosen, ask.model)
     if chosen.name == "context-length" and ask.input_tokens > chosen.whole(0):
-        facts = {"limit": chosen.whole(0), "tokens": ask.input_tokens}
+        facts: dict[str, str | int] = {"limit": chosen.whole(0), "tokens": ask.input_tokens}
         raise Refused(Failure(kind="context_length", param="messages", facts=facts))
     if chosen.name == "content-filter" and chosen.number is None:
         raise Refused(Failure(kind="content_filter", param="prompt"))
+    return chosen

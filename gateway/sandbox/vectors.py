@@ -11,6 +11,8 @@ import struct
 import msgspec
 
 from gateway.sandbox.failures import Failure, Refused
+from gateway.sandbox.openai import OpenAIWords
+from gateway.sandbox.service import Asked, Reply, whole
 from gateway.sandbox.tokens import count
 
 PATHS = frozenset({"/v1/embeddings", "/embeddings"})
@@ -25,6 +27,16 @@ class _Ask(msgspec.Struct):
     encoding_format: str = "float"
     dimensions: int = DIMENSIONS
     user: str | None = None
+
+
+class Vectors(OpenAIWords):
+    """See `service.Service`."""
+
+    def knows(self, method: str, path: str) -> bool:
+        return method == "POST" and path in PATHS
+
+    def answer(self, asked: Asked) -> Reply:
+        return whole(answer(asked.body))
 
 
 _decode = msgspec.json.Decoder(_Ask).decode

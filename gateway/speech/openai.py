@@ -41,6 +41,9 @@ _ABILITIES = {
     ),
 }
 _USUAL = _Abilities()
+_MADE_HERE = ("mp3", "opus", "ogg", "flac", "wav")  # of PCM
+# The sandbox needs no library to make these; the others are made of them here.
+_SANDBOX = _Abilities(formats=("mp3", "wav", "pcm"))
 
 
 class OpenAISpeaker(Speaker):
@@ -49,7 +52,8 @@ class OpenAISpeaker(Speaker):
     def fit(self, spoken: Spoken, offer: Offer, own: Sequence[Voice], *, by_token: bool) -> Fit:
         del own
         model = offer.upstream_model
-        can = _ABILITIES.get(model, _USUAL)
+        usual = _SANDBOX if offer.provider.is_sandbox else _USUAL
+        can = _ABILITIES.get(model, usual)
         check_length(spoken, can.characters_max)
         speed = spoken.speed
         for name in spoken.settings:
@@ -111,11 +115,11 @@ def _made(spoken: Spoken, can: _Abilities) -> str:
     asked = spoken.format
     if asked in can.formats:
         return asked
-    if asked == "ogg":
+    if asked == "ogg" and "opus" in can.formats:
         return "opus"
-    if asked in ("wav", "flac", "opus", "mp3") and not formats.is_vendors(asked):
+    if asked in _MADE_HERE and not formats.is_vendors(asked):
         return "pcm"
-    raise no_format(asked, tuple(dict.fromkeys((*can.formats, "ogg"))))
+    raise no_format(asked, tuple(dict.fromkeys((*can.formats, *_MADE_HERE))))
 
 
 def _not_said(name: str) -> UnsupportedParameter:

@@ -277,8 +277,21 @@ MODELS: dict[str, Inputs] = {
     "ideogram-ai/ideogram-v3-quality": _IDEOGRAM,
 }
 ANY = Inputs(takes_anything=True)
+# Ours, offline: `gateway.sandbox.replicate`. Whatever comes after the owner.
+SANDBOX_OWNER = "ccapi-sandbox"
+SANDBOX = Inputs(
+    count="num_outputs",
+    count_max=10,
+    side_min=16,
+    side_max=4096,
+    image="image",
+    mask="mask",
+    seconds=2.0,
+)
 
 
 def of(model: str) -> Inputs:
     """By `owner/name` or `owner/name:version`."""
+    if model.startswith(f"{SANDBOX_OWNER}/"):
+        return SANDBOX
     return MODELS.get(model.partition(":")[0], ANY)

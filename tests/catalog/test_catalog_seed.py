@@ -12,6 +12,7 @@ from catalog.file.entries import ModelEntry
 from catalog.models import Model, Provider, UpstreamKey
 from catalog.types import SANDBOXES, Rate
 from gateway.protocols.registry import CODECS
+from gateway.sandbox.media_scenarios import ASYNC_IMAGES, IMAGES, SPEECH
 from gateway.sandbox.scenarios import SCENARIOS
 
 # In DeepSeek's peak hours, since the seed has its dearest prices.
@@ -153,19 +154,23 @@ def test_the_sandbox_speaks_every_protocol_and_has_every_scenario() -> None:
         "sandbox-anthropic": ("anthropic", "http://127.0.0.1:9/v1"),
         "sandbox-gemini": ("gemini", "http://127.0.0.1:9/v1beta"),
         "sandbox-ollama": ("ollama", "http://127.0.0.1:9"),
+        "sandbox-async": ("replicate", "http://127.0.0.1:9/v1"),
     }
-    assert {protocol for protocol, _ in spoken.values()} == CODECS.keys()
+    assert {protocol for protocol, _ in spoken.values()} == {*CODECS, "replicate"}
     names = {
         provider: {model.name for model in snapshot.models.values() if model.provider == provider}
         for provider in SANDBOXES
     }
-    assert names["sandbox"] == {*SCENARIOS, "failover", "embedding"}
-    for provider in names.keys() - {"sandbox"}:
+    assert names["sandbox"] == {*SCENARIOS, *SPEECH, *IMAGES, "failover", "embedding"}
+    assert names["sandbox-async"] == {*ASYNC_IMAGES}
+    for provider in names.keys() - {"sandbox", "sandbox-async"}:
         assert names[provider] == {*SCENARIOS} - {"priced"}
     for model in snapshot.models.values():
         assert model.price is not None
         free = all(rate.pico == 0 for rate in model.price.rates.values())
-        assert free == (model.name != "priced")
+        assert free == (not model.name.endswith("priced"))
+        made = {"speech": "audio", "image": "image", "embedding": "embedding"}
+        assert model.type == made.get(model.name.partition("-")[0], "chat")
     priced = snapshot.models["sandbox/priced"].price
     assert priced is not None
     assert {unit: rate.pico for unit, rate in priced.rates.items()} == {

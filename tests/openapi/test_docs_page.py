@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from ccapi.openapi import chat, document, errors
 from ccapi.openapi.prose import block, inline
-from gateway.api import SCENARIOS
+from gateway.api import MEDIA_SCENARIOS, SCENARIOS
 from tests.e2e.stack import Stack, Web
 
 
@@ -81,8 +81,9 @@ def test_it_tells_of_everything_and_under_the_address_it_was_asked_at(
     assert "http://api.localhost:81/v1/chat/completions" in text
     for code in errors.codes(errors.kinds()):
         assert f"<code>{code}</code>" in text, code
-    for name in SCENARIOS:
-        assert f"<code>sandbox/{name}</code>" in text, name
+    media = [f"{each}/{name}" for each, table in MEDIA_SCENARIOS.items() for name in table]
+    for name in [f"sandbox/{each}" for each in SCENARIOS] + media:
+        assert f"<code>{name}</code>" in text, name
     for path in (*chat.routes(), *document.current()["paths"]):
         assert f"<code>{path}</code>" in text, path
     assert 'href="/schema"' in text

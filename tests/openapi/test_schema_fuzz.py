@@ -34,8 +34,8 @@ CHAT = ("sandbox/echo", "sandbox/priced", "sandbox/reasoning", "sandbox-anthropi
 MODELS = {  # by the tag of an operation
     "Chat": CHAT,
     "Embeddings": ("sandbox/embedding",),
-    "Speech": ("local/hibari-heart",),
-    "Images": ("local/abstract-1",),
+    "Speech": ("local/hibari-heart", "sandbox/speech"),
+    "Images": ("local/abstract-1", "sandbox/image"),
 }
 # An answer without content is a failed one, and free. The sandbox gives it for a prompt without
 # text, and for a stop sequence that comes first: it is the one 5xx that a request can bring about.

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.sandbox import media_scenarios
 from gateway.sandbox.answers import Ask, Call, compose
 from gateway.sandbox.scenarios import SCENARIOS, TOLD, Chosen, choose, markdown_table
 from gateway.sandbox.tokens import count, split
@@ -42,9 +43,14 @@ def test_the_printed_table_has_one_line_for_each_scenario() -> None:
 
 
 def test_the_customers_page_has_the_table_as_it_is() -> None:
-    page = Path(__file__).parents[3] / "docs" / "sandbox.md"
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
 
-    assert markdown_table() in page.read_text(encoding="utf-8")
+    assert markdown_table() in page
+    spoken = media_scenarios.markdown_table(media_scenarios.SPEECH, "you get (streamed)")
+    painted = map(
+        media_scenarios.markdown_table, (media_scenarios.IMAGES, media_scenarios.ASYNC_IMAGES)
+    )
+    assert all(table in page for table in (spoken, *painted))
     assert TOLD.keys() <= SCENARIOS.keys()
 
 
