@@ -1,8 +1,8 @@
 """Input pictures: fetched by URL through the egress guard, or out of base64, and checked.
 
-Bytes are passed on as they came; they are decoded only to know that they are whole (in
-`media_jobs.pictures`), one picture at a time in a process, so that a request full of bombs costs
-time and no memory. A refusal names the field.
+Bytes are passed on as they came; they are decoded only to know that they are whole (by
+`media_jobs.pictures`, in a process of their own), few at a time, so that a request full of bombs
+costs time and no memory. A refusal names the field.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ import msgspec
 
 from ccapi.core import egress
 from ccapi.core.errors import InvalidParameter
-from ccapi.core.loops import PerLoop
 from media_jobs import pictures
 from media_jobs.reading import Asked
 from media_jobs.types import ImageRequest, Picture, Reference
@@ -27,8 +26,6 @@ FETCH_TOTAL_S = 45.0
 
 _DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
 _WHITE = re.compile(r"\s+")
-
-_checking = PerLoop(lambda: asyncio.Semaphore(1))
 
 
 async def fetched(asked: Asked) -> ImageRequest:
@@ -69,8 +66,7 @@ async def _picture(reference: Reference, *, bytes_max: int, until: float) -> Pic
             param=f"{reference.at}.mime_type",
         )
     try:
-        async with _checking.get():
-            header = await asyncio.to_thread(pictures.check, data)
+        header = await pictures.check(data)
     except pictures.NotAPicture as error:
         raise InvalidParameter(
             f"'{reference.at}' cannot be used: {error}.", param=reference.param

@@ -23,7 +23,7 @@ from gateway.routing import failover
 from gateway.routing.tries import Try
 from gateway.speech import formats, keeping
 from gateway.speech.client import Bytes, Events, Piece, told_whole
-from gateway.speech.converting import WHOLE_BYTES_MAX, Place
+from gateway.speech.converting import WHOLE_BYTES_MAX, Place, seconds
 from gateway.speech.meter import SpeechMeter
 from gateway.speech.recording import Recording
 from gateway.speech.values import Spoken, spoken_of
@@ -136,7 +136,7 @@ async def _whole(recording: Recording, outlet: Outlet, turn: Try) -> None:
         try:
             if spoken.is_converted:
                 data, made = await place.converted(data, made, spoken.format), spoken.format
-            piece = await _piece(exchange, spoken, data, made, place) if spoken.is_whole else None
+            piece = await _piece(exchange, spoken, data, made) if spoken.is_whole else None
         except GarbledStream as error:
             raise garbled(error) from error
         exchange.first_byte_ms = clock.elapsed_ms(exchange.started)
@@ -178,12 +178,12 @@ async def _read(recording: Recording, place: Place) -> bytes:
     return b"".join(pieces)
 
 
-async def _piece(exchange: Exchange, spoken: Spoken, data: bytes, made: str, place: Place) -> Piece:
+async def _piece(exchange: Exchange, spoken: Spoken, data: bytes, made: str) -> Piece:
     """The recording as JSON tells it, kept where a link is wanted. Raises: GarbledStream."""
     piece = Piece(
         size=len(data),
         format=spoken.format,
-        seconds=await place.seconds(data, made),
+        seconds=await seconds(data, made),
         data=data if spoken.delivery == "b64_json" else b"",
     )
     if spoken.delivery == "b64_json":

@@ -1,38 +1,28 @@
-"""One format into another, and how long a recording is: libsndfile, on a thread.
+"""One format into another, and how long a recording is: libsndfile, in a confined process.
 
 What it reads and writes is in memory, so how much of it there is at a time is bounded: `Room`.
-libsndfile makes and reads all of our formats but AAC, which is measured here and never made. It is
-loaded when the first recording needs it: with numpy it takes 23 MB and a third of a second.
+`sounds` does the work, and is never imported here: what providers send is foreign, and numpy, which
+comes with it, takes 23 MB and a third of a second. AAC is measured here and never made.
 """
 
 import asyncio
-import io
+import math
 from types import TracebackType
-from typing import TYPE_CHECKING
 
+from ccapi.core.confined.bench import Bench, Limits, NotDone
 from ccapi.core.errors import Overloaded
 from ccapi.core.loops import PerLoop
 from gateway.protocols.base import GarbledStream
 from gateway.speech import formats
 
-if TYPE_CHECKING:
-    import soundfile
-
 # One recording that has to be whole: 22 minutes of PCM, 33 of MP3 at 128 kbit/s.
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
 ROOM_BYTES = 256 * 1024 * 1024
 AT_A_TIME = 2
-BLOCK_FRAMES = 64 * 1024
+# Beside what is read and made.
+LIMITS = Limits(seconds=180.0, memory_bytes=ROOM_BYTES + 256 * 1024 * 1024, answer_bytes=ROOM_BYTES)
 
-_WRITTEN = {
-    "mp3": ("MP3", "MPEG_LAYER_III"),
-    "wav": ("WAV", "PCM_16"),
-    "ogg": ("OGG", "VORBIS"),
-    "opus": ("OGG", "OPUS"),
-    "flac": ("FLAC", "PCM_16"),
-    "pcm": ("RAW", "PCM_16"),
-}
-_HEADLESS = {"pcm": "PCM_16", "ulaw": "ULAW", "alaw": "ALAW"}
+_bench = Bench("gateway.speech.sounds", at_a_time=AT_A_TIME)
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _AAC_FRAME = 1024  # samples
 
@@ -42,7 +32,6 @@ class Room:
 
     def __init__(self) -> None:
         self.taken = 0
-        self.turns = asyncio.Semaphore(AT_A_TIME)
 
 
 _rooms = PerLoop(Room)
@@ -74,71 +63,31 @@ class Place:
         self._bytes += size
 
     async def converted(self, data: bytes, made: str, wanted: str) -> bytes:
-        """Raises: GarbledStream for what is not of the format it says to be."""
-        async with self._room.turns:
-            done = await asyncio.to_thread(convert, data, made, wanted)
+        """Raises: GarbledStream for what is not of the format it says to be; Overloaded."""
+        done = await _worked("convert", data, made=made, wanted=wanted)
         self.take(len(done))
         return done
 
-    async def seconds(self, data: bytes, made: str) -> float:
-        """How long it sounds. Raises: GarbledStream."""
-        async with self._room.turns:
-            return await asyncio.to_thread(seconds, data, made)
 
-
-def convert(data: bytes, made: str, wanted: str) -> bytes:
-    """Block by block, so that its samples are never all in memory. Raises: GarbledStream."""
-    import soundfile
-
-    target = io.BytesIO()
-    container, subtype = _WRITTEN[wanted]
-    try:
-        with (
-            _opened(data, made) as source,
-            soundfile.SoundFile(
-                target,
-                "w",
-                samplerate=source.samplerate,
-                channels=source.channels,
-                format=container,
-                subtype=subtype,
-                endian="LITTLE" if wanted == "pcm" else None,
-            ) as sink,
-        ):
-            while len(block := source.buffer_read(BLOCK_FRAMES, dtype="int16")):
-                sink.buffer_write(block, dtype="int16")
-    except soundfile.LibsndfileError as error:
-        raise GarbledStream(f"no {made}") from error
-    return target.getvalue()
-
-
-def seconds(data: bytes, made: str) -> float:
-    """Raises: GarbledStream."""
+async def seconds(data: bytes, made: str) -> float:
+    """How long it sounds. Raises: GarbledStream, Overloaded."""
     if formats.family(made) == "aac":
-        return _aac_seconds(data)
-    import soundfile
-
+        return await asyncio.to_thread(_aac_seconds, data)
     try:
-        with _opened(data, made) as source:
-            return float(source.frames / source.samplerate)
-    except soundfile.LibsndfileError as error:
+        found = float(await _worked("seconds", data, made=made))
+    except ValueError as error:
         raise GarbledStream(f"no {made}") from error
+    if not math.isfinite(found) or found < 0:
+        raise GarbledStream(f"no {made}")
+    return found
 
 
-def _opened(data: bytes, made: str) -> "soundfile.SoundFile":
-    import soundfile
-
-    family = formats.family(made)
-    if family not in _HEADLESS:
-        return soundfile.SoundFile(io.BytesIO(data))
-    return soundfile.SoundFile(
-        io.BytesIO(data),
-        samplerate=formats.rate(made),
-        channels=1,
-        format="RAW",
-        subtype=_HEADLESS[family],
-        endian="LITTLE" if family == "pcm" else None,
-    )
+async def _worked(function: str, data: bytes, *, made: str, **arguments: str) -> bytes:
+    try:
+        return await _bench.run(function, data, limits=LIMITS, made=made, **arguments)
+    except NotDone as error:
+        why = "" if error.reason == "refused" else f" that can be decoded ({error.reason})"
+        raise GarbledStream(f"no {made}{why}") from error
 
 
 def _aac_seconds(data: bytes) -> float:

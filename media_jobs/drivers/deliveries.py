@@ -72,8 +72,8 @@ async def delivered(
     kept = list(images[:count])
     if output_format:
         try:
-            kept = [await asyncio.to_thread(made_into, image, output_format) for image in kept]
-        except (pictures.NotAPicture, *pictures.BROKEN) as error:
+            kept = [await made_into(image, output_format) for image in kept]
+        except pictures.NotAPicture as error:
             raise failed("server", "The provider's picture is broken.") from error
     counted = msgspec.structs.replace(usage, images=len(kept))
     return Delivered(images=tuple(kept), usage=counted, request_id=request_id)

@@ -7,7 +7,6 @@ so several are several calls. Pictures are asked for in base64 where the family 
 Source: https://platform.openai.com/docs/api-reference/images (read 2026-11-22)
 """
 
-import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -253,10 +252,10 @@ async def _files(request: ImageRequest, family: Family) -> list[tuple[str, tuple
     for position, image in enumerate(request.images):
         sent = image
         if image.media_type not in family.image_types:
-            sent = await asyncio.to_thread(conversion.as_png, image)
+            sent = await conversion.as_png(image)
         files.append((name, _file(f"image-{position}", sent)))
     if request.mask is not None:
-        mask = await asyncio.to_thread(conversion.transparent_mask, request.mask)
+        mask = await conversion.transparent_mask(request.mask)
         files.append(("mask", _file("mask", mask)))
     return files
 

@@ -10,7 +10,6 @@ https://replicate.com/docs/topics/predictions/lifecycle,
 https://replicate.com/docs/topics/webhooks/verify-webhook (read 2026-11-22)
 """
 
-import asyncio
 import base64
 import re
 from collections.abc import Mapping
@@ -267,7 +266,7 @@ async def _pictures(
     if places:
         told[inputs.image] = places if inputs.images_max > 1 else places[0]
     if request.mask is not None:
-        mask = await asyncio.to_thread(conversion.painted_mask, request.mask, inputs.mask_changes)
+        mask = await conversion.painted_mask(request.mask, inputs.mask_changes)
         told[inputs.mask] = await _placed(mask, target)
     return told
 

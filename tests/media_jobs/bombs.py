@@ -85,3 +85,16 @@ def scanned_jpeg(scans: int) -> bytes:
     data = saved(Image.new("RGB", (64, 64), 90), "JPEG", progressive=True)
     start = data.rindex(b"\xff\xda")
     return data[:-2] + data[start:-2] * scans + b"\xff\xd9"
+
+
+def blocked_gif(blocks: int) -> bytes:
+    """A comment of so many blocks of one byte, to be gone through one by one."""
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
+    return head + b"\x21\xfe" + b"\x01-" * blocks + b"\x00" + b"\x3b"
+
+
+def slow_jpeg(side: int, scans: int) -> bytes:
+    """A progressive one of one colour: every scan says little, and goes over all of it."""
+    data = saved(Image.new("RGB", (side, side), 90), "JPEG", progressive=True)
+    start = data.rindex(b"\xff\xda")
+    return data[:-2] + data[start:-2] * (scans - data.count(b"\xff\xda")) + b"\xff\xd9"

@@ -2,13 +2,17 @@
 
 import asyncio
 import base64
+import os
+import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_django import Settings
 
 from ccapi.core.errors import InvalidParameter
-from media_jobs import inputs
+from media_jobs import inputs, pictures
 from media_jobs.reading import Asked
 from media_jobs.types import ImageRequest, Reference
 from tests.fakes.steps import SILENCE, reply
@@ -118,6 +122,37 @@ def test_what_is_no_picture_is_refused_at_its_place(
 
     assert error.param == param
     assert words in error.message
+
+
+def test_a_picture_that_kills_its_decoder_is_refused_at_its_place() -> None:
+    """And no other: the one beside it is taken."""
+    fetched(asked(inline(png(20, 10))))
+    keeper = pictures.keeper_pid()
+    assert keeper is not None
+    children = Path(f"/proc/{keeper}/task/{keeper}/children")
+
+    def wait_for(*, some: bool) -> list[str]:
+        until = time.monotonic() + 10
+        while bool(found := children.read_text().split()) != some:
+            assert time.monotonic() < until
+        return found
+
+    async def beside() -> InvalidParameter:
+        await asyncio.to_thread(wait_for, some=False)
+        deadly = asyncio.ensure_future(inputs.fetched(asked(inline(bombs.slow_jpeg(6300, 250)))))
+        [cell] = await asyncio.to_thread(wait_for, some=True)
+        await asyncio.sleep(0.2)  # by then it is in its midst
+        assert (await inputs.fetched(asked(inline(png(20, 10))))).images[0].width == 20
+        os.kill(int(cell), signal.SIGSEGV)
+        with pytest.raises(InvalidParameter) as caught:
+            await deadly
+        return caught.value
+
+    error = asyncio.run(beside())
+
+    assert error.param == "contents[1].image.data"
+    assert error.message == "'contents[1].image' cannot be used: it cannot be decoded."
+    assert fetched(asked(inline(png(20, 10)))).images[0].width == 20
 
 
 def test_a_picture_above_the_cap_is_refused_before_it_is_decoded() -> None:

@@ -119,6 +119,13 @@ WEBHOOKS = Counter(
     "ccapi_webhook_attempts_total", "POSTs to customers' URLs: delivered or failed.", ("outcome",)
 )
 
+CONFINED = Counter(
+    "ccapi_confined_total",
+    "Pictures and recordings that were decoded in a process of their own, by what came of it: done,"
+    " refused, or ended: memory, time, died, failed.",
+    ("work", "end"),
+)
+
 # -- the house
 HTTP_REQUESTS = Counter(
     "ccapi_http_requests_total",

@@ -1,5 +1,6 @@
 """What is audio, what is not, and one format into another."""
 
+import asyncio
 import base64
 import json
 
@@ -55,31 +56,53 @@ def test_types_of_bodies_that_may_be_audio(told: str, is_good: bool) -> None:
     assert is_sound(told) == is_good
 
 
+def converted(data: bytes, made: str, wanted: str) -> bytes:
+    async def placed() -> bytes:
+        with converting.Place() as place:
+            return await place.converted(data, made, wanted)
+
+    return asyncio.run(placed())
+
+
+def seconds(data: bytes, made: str) -> float:
+    return asyncio.run(converting.seconds(data, made))
+
+
 @pytest.mark.parametrize("wanted", ["mp3", "wav", "ogg", "opus", "flac", "pcm"])
 @pytest.mark.parametrize("made", ["mp3", "wav", "opus", "flac", "pcm"])
 def test_every_format_becomes_every_other_and_keeps_its_length(made: str, wanted: str) -> None:
-    done = converting.convert(tone(1.5, made), made, wanted)
+    done = converted(tone(1.5, made), made, wanted)
 
-    assert converting.seconds(done, wanted) == pytest.approx(1.5, abs=0.12)
+    assert seconds(done, wanted) == pytest.approx(1.5, abs=0.12)
     if wanted != "pcm":
         assert formats.recognized(done) == formats.family(wanted)
 
 
 def test_the_length_of_aac_is_counted_in_its_frames() -> None:
-    assert converting.seconds(tone(2.0, "aac"), "aac") == pytest.approx(2.0, abs=0.05)
+    assert seconds(tone(2.0, "aac"), "aac") == pytest.approx(2.0, abs=0.05)
     with pytest.raises(GarbledStream):
-        converting.seconds(b"no aac at all", "aac")
+        seconds(b"no aac at all", "aac")
 
 
 def test_samples_of_another_rate_are_as_long_as_they_sound() -> None:
-    assert converting.seconds(tone(1.0, "pcm", 16_000), "pcm_16000") == pytest.approx(1.0)
-    assert converting.seconds(bytes(8000), "ulaw_8000") == pytest.approx(1.0)
+    assert seconds(tone(1.0, "pcm", 16_000), "pcm_16000") == pytest.approx(1.0)
+    assert seconds(bytes(8000), "ulaw_8000") == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("made", ["mp3", "wav", "opus", "flac"])
 def test_what_is_no_recording_is_garbled(made: str) -> None:
     with pytest.raises(GarbledStream):
-        converting.convert(b"\x00\x01" * 500, made, "wav")
+        converted(b"\x00\x01" * 500, made, "wav")
+
+
+def test_a_recording_that_says_to_be_endless_is_no_length() -> None:
+    """A header alone that claims four gigabytes of samples costs what it has."""
+    claimed = bytearray(tone(0.5, "wav"))
+    at = claimed.index(b"data")
+    claimed[at + 4 : at + 8] = b"\xff\xff\xff\xff"
+
+    assert seconds(bytes(claimed), "wav") < 60 * 60 * 24
+    assert len(converted(bytes(claimed), "wav", "pcm")) < 2 * len(claimed)
 
 
 def events(*told: dict[str, object]) -> bytes:
