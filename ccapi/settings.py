@@ -152,7 +152,8 @@ CCAPI_JOB_RETRY_S = float(os.environ.get("CCAPI_JOB_RETRY_S", "5"))
 # nobody took is taken for lost.
 CCAPI_JOB_SWEEP_S = float(os.environ.get("CCAPI_JOB_SWEEP_S", "1"))
 CCAPI_JOB_REQUEUE_S = float(os.environ.get("CCAPI_JOB_REQUEUE_S", "30"))
-# The name of our queue at the broker, and how many processes a worker has.
+# The name of our queue of calls at the broker (that of what is quick has "-quick" behind it), and
+# how many processes a worker of calls has.
 CCAPI_QUEUE = os.environ.get("CCAPI_QUEUE", "ccapi")
 CCAPI_WORKER_PROCESSES = int(os.environ.get("CCAPI_WORKER_PROCESSES", "4"))
 # "json" for machines, "console" for people.

@@ -41,7 +41,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 @transaction.atomic
 def accept(order: Order) -> Job:
     """Raises: the 402s, AccountSuspended, ConcurrentRequests, BillingUnavailable."""
-    _check_open(order.caller)
+    _check_open(order.caller, own=0)
     request, first = order.request, order.offers[0]
     job = Job(
         id=order.request_id,
@@ -78,6 +78,8 @@ def accept(order: Order) -> Job:
             expires_s=settings.CCAPI_JOB_TOTAL_S + HOLD_MARGIN_S,
         )
     )
+    # Once more, by the wallet's lock: those that were accepted meanwhile are seen now.
+    _check_open(order.caller, own=1)
     Job.objects.filter(pk=job.pk).update(
         hold_nano=hold.amount, hold_price_version=hold.price_version
     )
@@ -86,12 +88,11 @@ def accept(order: Order) -> Job:
     return job
 
 
-def _check_open(caller: Caller) -> None:
-    """Raises: ConcurrentRequests."""
+def _check_open(caller: Caller, *, own: int) -> None:
+    """Raises: ConcurrentRequests. `own`: how many of those that there are are this order's."""
     most = settings.CCAPI_JOBS_OPEN_MAX
-    unfinished = Job.objects.filter(
-        organization_id=caller.organization_id, state__in=sorted(OPEN)
-    ).count()
+    theirs = Job.objects.filter(organization_id=caller.organization_id, state__in=sorted(OPEN))
+    unfinished = theirs.count() - own
     if unfinished >= most:
         raise ConcurrentRequests(
             f"This organization has {unfinished} unfinished image jobs; the most is {most}. Try"

@@ -1,7 +1,9 @@
 """Calling the offers of a job in turn, until one delivers or takes the work.
 
 What moves on, what is repeated and what is waited for is the walk's (`gateway.routing`): one board
-of breakers, one order of tries. A worker's calls meet the provider's own limits as requests do.
+of breakers, one order of tries. A worker's calls meet the provider's own limits as requests do; an
+order at an asynchronous provider takes a place there that it keeps beyond its call
+(`media_jobs.places`).
 """
 
 import asyncio
@@ -22,9 +24,11 @@ from gateway.routing.blame import OWN_LIMIT
 from gateway.routing.plan import Candidate
 from gateway.routing.tries import Tries, Try
 from gateway.transport.failures import AttemptFailed, failed
+from media_jobs import places
 from media_jobs.drivers.base import DriverFailed
 from media_jobs.models import Job
 from media_jobs.plan import Offered
+from media_jobs.threads import in_thread
 from media_jobs.types import Delivered, ImageRequest, Started
 
 log = structlog.get_logger(__name__)
@@ -43,11 +47,20 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """Nobody did. `retry_s`: only our own limits stood in the way, and for so long."""
+    """Nobody did. `retry_s`: only our own limits stood in the way, and for so long.
+
+    `full` is the first provider that had no place free: the job can wait there for its turn.
+    `tried` are those attempts that were calls.
+    """
 
     error: GatewayError
     attempts: tuple[Attempt, ...]
     retry_s: float | None = None
+    full: int | None = None
+
+    @property
+    def tried(self) -> tuple[Attempt, ...]:
+        return tuple(each for each in self.attempts if each.status)
 
 
 class Calls:
@@ -58,6 +71,7 @@ class Calls:
         self._request = request
         self._attempts: list[Attempt] = []
         self._refusal: UnsupportedParameter | None = None
+        self._full: int | None = None
         self._board = boards.current()
         # Tries and the board look at a candidate's model and offer alone.
         candidates = cast("tuple[Candidate, ...]", offers)
@@ -124,6 +138,28 @@ class Calls:
         self, offered: Offered, turn: Try, *, within_s: float, notify_url: str
     ) -> Delivered | Started:
         """Raises: AttemptFailed."""
+        if not offered.driver.is_async:
+            return await self._ordered(offered, turn, within_s=within_s, notify_url="")
+        await self._take_place(offered)
+        try:
+            return await self._ordered(offered, turn, within_s=within_s, notify_url=notify_url)
+        except AttemptFailed as failure:
+            if not _may_be_at_work(failure):
+                await in_thread(lambda: places.leave(self._job))
+            raise
+
+    async def _take_place(self, offered: Offered) -> None:
+        """Raises: AttemptFailed, as the provider's own 429."""
+        provider = offered.offer.provider
+        if not await in_thread(lambda: places.take(self._job, provider)):
+            self._full = self._full or provider.id
+            # Without a time to come again: a turn is not waited for in here.
+            raise _limited("All places at the provider are taken.", None)
+
+    async def _ordered(
+        self, offered: Offered, turn: Try, *, within_s: float, notify_url: str
+    ) -> Delivered | Started:
+        """Raises: AttemptFailed."""
         granted = await self._granted(offered)
         total_s = offered.offer.provider.timeouts.total
         try:
@@ -132,7 +168,7 @@ class Calls:
                     self._request,
                     offered.target(turn.key),
                     reference=self._job.public_id,
-                    notify_url=notify_url if offered.driver.is_async else "",
+                    notify_url=notify_url,
                 )
         except DriverFailed as error:
             raise error.as_attempt() from error
@@ -146,17 +182,14 @@ class Calls:
 
     async def _granted(self, offered: Offered) -> Reservation:
         """Take this call of what the provider grants us. Raises: AttemptFailed, as its own 429."""
+        provider = offered.offer.provider
+        if offered.driver.is_async:  # how many at once is a matter of places
+            limits = msgspec.structs.replace(provider.limits, concurrent=0)
+            provider = msgspec.structs.replace(provider, limits=limits)
         try:
-            return await reserve_upstream(offered.offer.provider, self._job.pk, 0)
+            return await reserve_upstream(provider, self._job.pk, 0)
         except UpstreamRateLimited as error:
-            failure = UpstreamFailure(
-                kind="rate_limited",
-                status=error.status,
-                message=error.message,
-                code=OWN_LIMIT,
-                retry_after=error.retry_after,
-            )
-            raise AttemptFailed(failure) from error
+            raise _limited(error.message, error.retry_after) from error
 
     def _refused(self) -> Refused:
         failures = self._tries.failures
@@ -170,6 +203,7 @@ class Calls:
             error=error,
             attempts=tuple(self._attempts),
             retry_s=error.retry_after if is_ours and not passed else None,
+            full=self._full if all(map(failover.moves_on, failures)) else None,
         )
 
     def _note_failure(self, offered: Offered, turn: Try, failure: AttemptFailed) -> None:
@@ -200,6 +234,25 @@ class Calls:
                 error=error,
             )
         )
+
+
+def _limited(message: str, retry_after: float | None) -> AttemptFailed:
+    """A limit of our own, as the provider's 429."""
+    return AttemptFailed(
+        UpstreamFailure(
+            kind="rate_limited",
+            status=UpstreamRateLimited.status,
+            message=message,
+            code=OWN_LIMIT,
+            retry_after=retry_after,
+        )
+    )
+
+
+def _may_be_at_work(failure: AttemptFailed) -> bool:
+    """Whether the provider may have taken the order all the same."""
+    cause = failure.__cause__
+    return isinstance(cause, TimeoutError) or (isinstance(cause, DriverFailed) and cause.is_unknown)
 
 
 def attempts_detail(attempts: object) -> list[dict[str, object]]:

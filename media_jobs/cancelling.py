@@ -22,6 +22,7 @@ def cancel(job: Job) -> None:
         return
     waiting = Job.objects.filter(pk=job.pk, state=State.PROCESSING, lease_until=None)
     if waiting.update(due_at=Now(), queued_until=None):
+        job.refresh_from_db()
         queue.enqueue(job)
 
 

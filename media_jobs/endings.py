@@ -4,22 +4,23 @@ State, money, pictures, webhook and the deletion of the input commit together or
 only by the hand that holds the job. What a job cost is worked out here, at the price of its plan.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import structlog
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 
 from billing.api import charge, settle_hold, with_tokens
 from billing.types import Attempt, Charge, Hold, Outcome, Settlement, UsageSource
 from catalog.types import PriceVersion
 from ccapi.core import clock, ids, metrics, valkey
-from ccapi.core.errors import GatewayError, UpstreamTimeout
+from ccapi.core.errors import BillingUnavailable, GatewayError, UpstreamTimeout
 from ccapi.core.usage import Usage
-from media_jobs import answers, leases, queue, sealed
+from media_jobs import answers, leases, places, queue, sealed
 from media_jobs.artefacts.api import keep
 from media_jobs.calls import attempts_detail
 from media_jobs.leases import Superseded
@@ -31,6 +32,7 @@ from media_jobs.webhooks import api as webhooks
 
 log = structlog.get_logger(__name__)
 
+PATIENCE_S = (0.2, 1.0, 3.0)  # well within a lease
 NOTHING = Usage(requests=0)
 CANCELLED = "client_cancelled"
 CANCELLED_STATUS = 499  # nobody asks for it any more (nginx's number for it)
@@ -43,7 +45,28 @@ def complete(
     attempts: Sequence[Attempt],
     dropped: Sequence[str] = (),
 ) -> None:
-    """The pictures are there: keep them, charge for as many. Raises: Superseded."""
+    """The pictures are there: keep them, charge for as many. Raises: Superseded.
+
+    What is made is worth some patience with a wallet that is locked, or a database away.
+    """
+    for pause_s in PATIENCE_S:
+        try:
+            _complete(job, offered, delivered, attempts, dropped)
+        except (BillingUnavailable, OperationalError) as error:
+            log.warning("job.not_completed", job=job.public_id, error=type(error).__name__)
+            time.sleep(pause_s)
+        else:
+            return
+    _complete(job, offered, delivered, attempts, dropped)
+
+
+def _complete(
+    job: Job,
+    offered: Offered,
+    delivered: Delivered,
+    attempts: Sequence[Attempt],
+    dropped: Sequence[str],
+) -> None:
     made = delivered.images[: job.count]
     told = msgspec.structs.replace(delivered.usage, images=len(made))
     usage = with_tokens(told, offered.price, offered.variant)
@@ -162,7 +185,10 @@ def _kept(job: Job, made: Made) -> dict[str, Any]:
 
 
 def _finish(job: Job) -> None:
-    """Within the transaction of the end: no input is left, and the webhook is on its way."""
+    """Within the transaction of the end: no input is left, and the webhook is on its way.
+
+    With its commit the job's place is free, and whose turn it is gets it.
+    """
     sealed.delete(job.pk)
     job.refresh_from_db()
     if job.webhook_url:
@@ -174,6 +200,9 @@ def _finish(job: Job) -> None:
         )
         transaction.on_commit(lambda: queue.send(queue.DELIVER))
     transaction.on_commit(lambda: publish(job))
+    if (place := job.place) is not None:
+        # Robust: it has ended; whom nobody hands the place to, the sweeper does.
+        transaction.on_commit(lambda: places.hand_on(place), robust=True)
 
 
 def _settlement(

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Now
 
 from ccapi.core import postgres
@@ -61,6 +61,7 @@ def claim(pk: UUID) -> Job | None:
             tries=tries,
             due_at=Now() + timedelta(seconds=settings.CCAPI_JOB_RETRY_S * 2 ** (tries - 1)),
             queued_until=None,
+            waits_for=None,
             changed_at=Now(),
         )
         job.refresh_from_db()
@@ -79,14 +80,20 @@ def change(job: Job, target: State, **columns: Any) -> None:  # noqa: ANN401 —
 
 
 def put_back(job: Job, *, after_s: float, **columns: Any) -> None:  # noqa: ANN401 — as above
-    """Let go of a job that is to be looked at again later. Raises: Superseded."""
+    """Let go of a job that is to be looked at again later. Raises: Superseded.
+
+    One that was given up meanwhile is looked at at once.
+    """
     change(
         job,
         State.PROCESSING,
         owner="",
         lease_until=None,
         queued_until=None,
-        due_at=Now() + timedelta(seconds=after_s),
+        due_at=Case(
+            When(cancel_requested_at__isnull=False, then=Now()),
+            default=Now() + timedelta(seconds=after_s),
+        ),
         **columns,
     )
 

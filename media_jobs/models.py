@@ -23,7 +23,8 @@ class Job(models.Model):
     it is charged at (`media_jobs.plan`). `tries` counts performances since the last one that came
     to something. `fence` grows with each claim: an effect of an older one is refused. `due_at` is
     when somebody should look at the job, `queued_until` until when a message for it is believed
-    to be with the broker.
+    to be with the broker. `place` is the asynchronous provider at which the job has a place, from
+    before that takes the work; `waits_for`, the one in whose line it stands (`media_jobs.places`).
     """
 
     id = models.UUIDField(primary_key=True)
@@ -60,6 +61,8 @@ class Job(models.Model):
     queued_until = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField()
     started = models.JSONField(null=True)  # of an asynchronous provider: what asking it again needs
+    place = models.BigIntegerField(null=True)  # no key: it outlives what the catalog has
+    waits_for = models.BigIntegerField(null=True)
     polls = models.IntegerField(db_default=0)
     progress = models.FloatField(null=True)
     estimated_s = models.FloatField(null=True)
@@ -108,6 +111,16 @@ class Job(models.Model):
             Index(fields=["organization", "-id"], name="media_job_newest"),
             Index(fields=["due_at"], name="media_job_due", condition=Q(state__in=_OPEN)),
             Index(fields=["organization"], name="media_job_open", condition=Q(state__in=_OPEN)),
+            Index(
+                fields=["place"],
+                name="media_job_places",
+                condition=Q(state=State.PROCESSING.value, place__isnull=False),
+            ),
+            Index(
+                fields=["waits_for", "id"],
+                name="media_job_line",
+                condition=Q(state=State.PROCESSING.value, waits_for__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

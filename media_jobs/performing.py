@@ -1,45 +1,32 @@
 """One performance of a job: claimed, taken one step on, and put back or ended.
 
 A step is a call of the offers in turn, or a question to the asynchronous provider that has the
-work. No lock and no transaction is held while a provider is waited for. What a step finds out is
-written by the fence of its claim, so it does not matter how often, how late or by how many workers
-a job is performed. A performance that comes to nothing by a fault of ours is repeated after a
-while, three times in all.
+work (`media_jobs.asking`). No lock and no transaction is held while a provider is waited for. What
+a step finds out is written by the fence of its claim, so it does not matter how often, how late or
+by how many workers a job is performed. A performance that comes to nothing by a fault of ours is
+repeated after a while, three times in all.
 """
 
-import hashlib
-import time
 from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError
 
 from billing.types import Attempt
-from catalog.api import current_sync, price_version
-from catalog.types import PriceVersion
-from ccapi.core import clock
-from ccapi.core.errors import (
-    BillingUnavailable,
-    GatewayError,
-    InternalError,
-    NoProviderAvailable,
-    UpstreamTimeout,
-)
-from gateway.routing import failover
-from media_jobs import endings, leases, notify, plan, polling, runner, sealed
+from ccapi.core.errors import GatewayError, InternalError, NoProviderAvailable
+from media_jobs import asking, endings, facts, leases, notify, places, polling, runner, sealed
 from media_jobs.calls import Answered, Calls, Refused
 from media_jobs.leases import Superseded
 from media_jobs.models import Job
-from media_jobs.plan import Entry, Offered
-from media_jobs.types import Delivered, Pending, Started
+from media_jobs.types import Delivered, Started
 
 log = structlog.get_logger(__name__)
 
 TRIES_MAX = 3
-PATIENCE_S = (0.2, 1.0, 3.0)  # well within a lease
+AGAIN_S = 5.0  # those in line look what else there is
 
 
 def perform(pk: UUID) -> None:
@@ -62,11 +49,11 @@ def _step(job: Job) -> None:
         reason = f"The job was tried {TRIES_MAX} times, and each time something of ours failed."
         _fail(job, InternalError(reason))
     elif job.started is not None:
-        _ask(job)
+        asking.ask(job)
     elif job.cancel_requested_at is not None:
-        endings.cancel(job, _price(job))
-    elif clock.now() >= job.deadline_at:
-        _fail(job, _too_late())
+        endings.cancel(job, facts.price(job))
+    elif facts.is_late(job):
+        _fail(job, facts.too_late(job))
     else:
         _call(job)
 
@@ -79,11 +66,8 @@ def _again(job: Job) -> None:
         return  # somebody else's, or the lease's end has the same effect
 
 
-# -- asking the offers in turn
-
-
 def _call(job: Job) -> None:
-    offers = _offers(job)
+    offers = facts.offers(job)
     if not offers:
         _fail(job, NoProviderAvailable("None of the models' providers is available any more."))
         return
@@ -93,10 +77,10 @@ def _call(job: Job) -> None:
         return await Calls(job, request, offers).run(notify_url=notify.url(job))
 
     answer = runner.run(leases.kept(job, work()))
-    attempts = [*_attempts(job), *answer.attempts]
+    attempts = [*facts.attempts_of(job), *answer.attempts]
     match answer:
         case Answered(result=Delivered() as delivered):
-            _complete(job, answer.offered, delivered, attempts, answer.dropped)
+            endings.complete(job, answer.offered, delivered, attempts, answer.dropped)
         case Answered(result=Started() as started):
             _begun(job, answer, started, attempts)
         case Refused():
@@ -109,10 +93,11 @@ def _begun(job: Job, answer: Answered, started: Started, attempts: Sequence[Atte
     Where it has not said so, it may tell us yet (`notify`): until then the hold stands.
     """
     offered = answer.offered
-    work = polling.Work(offer=offered.offer.id, key_id=_key_id(answer.key), upstream=started)
+    work = polling.Work(offer=offered.offer.id, key_id=asking.key_id(answer.key), upstream=started)
+    pause_s = polling.pause_s(0) if started.upstream_id else settings.CCAPI_JOB_UNHEARD_S
     leases.put_back(
         job,
-        after_s=polling.pause_s(0) if started.upstream_id else settings.CCAPI_JOB_UNHEARD_S,
+        after_s=min(pause_s, facts.left_s(job)),
         started=msgspec.to_builtins(work),
         tries=0,
         is_async=True,
@@ -126,160 +111,40 @@ def _begun(job: Job, answer: Answered, started: Started, attempts: Sequence[Atte
 
 
 def _refused(job: Job, answer: Refused, attempts: Sequence[Attempt]) -> None:
-    if answer.retry_s is not None and job.cancel_requested_at is None:
-        # Our own limits at the provider: a job can wait for its turn.
-        leases.put_back(job, after_s=answer.retry_s, tries=0)
-        return
     job.refresh_from_db(fields=["cancel_requested_at"])
-    if job.cancel_requested_at is not None:
+    is_given_up = job.cancel_requested_at is not None
+    if not is_given_up and (answer.full is not None or answer.retry_s is not None):
+        _wait(job, answer)
+    elif is_given_up:
         job.attempts = msgspec.to_builtins(attempts)
-        endings.cancel(job, _price(job))
+        endings.cancel(job, facts.price(job))
     else:
-        endings.fail(job, _price(job), answer.error, attempts)
+        endings.fail(job, facts.price(job), answer.error, attempts)
 
 
-# -- asking the one that has the work
+def _wait(job: Job, answer: Refused) -> None:
+    """Our own limits are in the way, and a job can wait for its turn.
 
-
-def _ask(job: Job) -> None:
-    """How the work stands; given up where the customer or the time for it says so."""
-    work = msgspec.convert(job.started, polling.Work)
-    if not work.upstream.upstream_id:
-        _failed(job, work, polling.never_heard_of())
-        return
-    offered = next((each for each in _all_offers(job) if each.offer.id == work.offer), None)
-    gives_up = job.cancel_requested_at is not None or clock.now() >= job.deadline_at
-    if offered is None:
-        # Taken out of the catalog while it works: it may come back as long as there is time.
-        found: polling.Found = polling.Unknown()
+    In line for a place it is left alone until its turn or the end of its time, unless another
+    offer, which was not called now, may be to be had before. Those that have failed are not asked
+    again and again.
+    """
+    attempts = [*facts.attempts_of(job), *answer.tried]
+    if answer.full is not None and (answer.tried or len(answer.attempts) == 1):
+        after_s = facts.left_s(job)
     else:
-        target = offered.target(_key(offered, work.key_id))
-        question = polling.ask(offered.driver, work.upstream, target, gives_up=gives_up)
-        found = runner.run(leases.kept(job, question))
-    match found:
-        case Delivered() if offered is not None:
-            attempts = _attempts(job)
-            # It has served, also where its answer to the order never came.
-            attempts[-1] = msgspec.structs.replace(attempts[-1], status=200, error="")
-            _complete(job, offered, found, attempts, job.dropped)
-        case polling.Failed():
-            _failed(job, work, found)
-        case _ if job.cancel_requested_at is not None:
-            endings.cancel(job, _price(job))
-        case _ if gives_up:
-            _fail(job, _too_late())
-        case Pending(progress=progress, estimated_s=estimated_s):
-            _still(job, progress=progress, estimated_s=estimated_s)
-        case _:
-            _still(job, progress=job.progress, estimated_s=job.estimated_s)
-
-
-def _still(job: Job, *, progress: float | None, estimated_s: float | None) -> None:
-    """It is at work, or cannot be asked just now: later."""
+        after_s = AGAIN_S if answer.retry_s is None else answer.retry_s
     leases.put_back(
         job,
-        after_s=polling.pause_s(job.polls + 1),
+        after_s=after_s,
         tries=0,
-        polls=job.polls + 1,
-        progress=progress,
-        estimated_s=estimated_s,
+        place=None,
+        waits_for=answer.full,
+        attempts=msgspec.to_builtins(attempts),
     )
-    if progress != job.progress:
-        endings.publish(job)
-
-
-def _failed(job: Job, work: polling.Work, found: polling.Failed) -> None:
-    """It took the work and failed: the next one's turn, where the reason allows."""
-    failure = found.failure.as_attempt()
-    error = failover.error_for(failure, all_rate_limited=True)
-    attempts = _attempts(job)
-    attempts[-1] = msgspec.structs.replace(
-        attempts[-1], status=failover.status_of(failure), error=error.code
-    )
-    entries = msgspec.convert(job.plan, list[Entry])
-    for entry in entries:
-        entry.is_spent = entry.is_spent or entry.offer == work.offer
-    job.plan = msgspec.to_builtins(entries)
-    job.attempts = msgspec.to_builtins(attempts)
-    if job.cancel_requested_at is not None:
-        endings.cancel(job, _price(job))
-    elif not failover.moves_on(failure) or not _offers(job):
-        endings.fail(job, _price(job), error, attempts)
-    else:
-        leases.put_back(
-            job,
-            after_s=0.0,
-            tries=0,
-            polls=0,
-            plan=job.plan,
-            attempts=job.attempts,
-            started=None,
-            progress=None,
-            estimated_s=None,
-        )
-
-
-# -- what both need
-
-
-def _complete(
-    job: Job,
-    offered: Offered,
-    delivered: Delivered,
-    attempts: Sequence[Attempt],
-    dropped: Sequence[str],
-) -> None:
-    """What is made is worth some patience with a wallet that is locked, or a database away.
-
-    Raises: Superseded.
-    """
-    for pause_s in PATIENCE_S:
-        try:
-            endings.complete(job, offered, delivered, attempts, dropped)
-        except (BillingUnavailable, OperationalError) as error:
-            log.warning("job.not_completed", job=job.public_id, error=type(error).__name__)
-            time.sleep(pause_s)
-        else:
-            return
-    endings.complete(job, offered, delivered, attempts, dropped)
-
-
-def _offers(job: Job) -> tuple[Offered, ...]:
-    """Those that have not failed already with the work in their hands."""
-    found = plan.read(current_sync(), job.plan)
-    return tuple(offered for entry, offered in found if not entry.is_spent)
-
-
-def _all_offers(job: Job) -> tuple[Offered, ...]:
-    return tuple(offered for _, offered in plan.read(current_sync(), job.plan))
-
-
-def _attempts(job: Job) -> list[Attempt]:
-    return msgspec.convert(job.attempts, list[Attempt])
+    if answer.full is not None:
+        places.hand_on(answer.full)  # what became free meanwhile
 
 
 def _fail(job: Job, error: GatewayError) -> None:
-    endings.fail(job, _price(job), error, _attempts(job))
-
-
-def _price(job: Job) -> PriceVersion:
-    """Of the hold: what a receipt of nothing names."""
-    found = price_version(job.hold_price_version)
-    assert found is not None  # noqa: S101 — approved versions are never deleted
-    return found
-
-
-def _too_late() -> UpstreamTimeout:
-    return UpstreamTimeout(
-        f"The pictures were not there within {settings.CCAPI_JOB_TOTAL_S:.0f} seconds."
-    )
-
-
-def _key_id(key: str) -> str:
-    """Which of a provider's keys began the work; the key itself stands nowhere."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
-
-
-def _key(offered: Offered, key_id: str) -> str:
-    keys = offered.offer.provider.api_keys
-    return next((key for key in keys if _key_id(key) == key_id), keys[0] if keys else "")
+    endings.fail(job, facts.price(job), error, facts.attempts_of(job))

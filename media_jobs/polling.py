@@ -37,6 +37,11 @@ class Failed(msgspec.Struct, frozen=True):
 
     failure: DriverFailed
 
+    @property
+    def is_given_up(self) -> bool:
+        """By somebody, rather than failed by itself."""
+        return self.failure.failure.code == "canceled"
+
 
 def never_heard_of() -> Failed:
     """The order was not answered, and nothing was told of it since."""

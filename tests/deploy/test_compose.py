@@ -10,7 +10,7 @@ import pytest
 import redis
 import yaml
 
-from ccapi.devserver import processes
+from ccapi.devserver import jobs, processes
 from ccapi.devserver.valkey import find_program
 from tests.deploy.shape import COMPOSE, DEPLOY, ROOT, free_port
 
@@ -58,7 +58,7 @@ def test_only_the_proxy_has_ports_and_only_callers_of_providers_reach_the_outsid
     outside = {n for n, service in SERVICES.items() if "edge" in service["networks"]}
 
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
-    assert outside == {"proxy", "web", "worker"}
+    assert outside == {"proxy", "web", "worker", "quick"}
     assert COMPOSE["networks"]["data"]["internal"] is True
 
 
@@ -92,6 +92,17 @@ def test_the_web_waits_for_tables_and_is_given_time_to_end() -> None:
     idle = re.search(r"keepalive_timeout (\d+)s", (DEPLOY / "nginx" / "upstream.inc").read_text())
     assert idle is not None
     assert float(settings["CCAPI_SHUTDOWN_ACCEPT_S"]) > float(idle[1])
+
+
+def test_both_workers_and_the_clock_are_started_as_on_ones_own_machine() -> None:
+    python, *celery = SERVICES["beat"]["command"][:-1]
+    commands = {name: SERVICES[name]["command"] for name in ("worker", "quick")}
+
+    assert [python, *celery] == ["python", *jobs.CELERY[1:]]
+    assert commands["worker"] == [python, *celery, *jobs.WORKER]
+    assert sorted(commands["quick"]) == sorted(
+        [python, *celery, *jobs.QUICK, "-Q", jobs.quick_queue({})]
+    )
 
 
 def seconds(text: str) -> float:

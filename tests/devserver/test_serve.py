@@ -180,7 +180,7 @@ def test_nothing_is_left_however_it_ends(data: Path, port: str, how: signal.Sign
         left = product.wait_until_gone(family)
 
     assert len(webs) == 2
-    assert len(family) >= 8  # itself, two databases, the sandbox, worker, beat, two web processes
+    assert len(family) >= 9  # itself, two databases, sandbox, beat, two workers, two web processes
     assert code == (-9 if how == signal.SIGKILL else 0)
     assert not left
 

@@ -4,8 +4,8 @@ It speaks OpenAI's `/images/generations` and Replicate's predictions, and rememb
 asked, so that a test can compare what was made with what was charged. Words in the prompt script
 it: `delay=0.5` (seconds), `status=500`, `times=1` (so often is the script followed, then all is
 well), `made=1` (fewer than asked), `polls=3` (a prediction is at work for so many questions),
-`fails` (the prediction fails), `never` (it never ends), `lost` (the connection breaks instead of an
-answer). It also takes webhooks, at `/hook`.
+`works=0.5` (for so many seconds), `fails` (the prediction fails), `never` (it never ends), `lost`
+(the connection breaks instead of an answer). It also takes webhooks, at `/hook`.
 """
 
 import base64
@@ -34,6 +34,8 @@ class Atelier:
         self.orders: Counter[str] = Counter()
         self.made: Counter[str] = Counter()
         self.cancelled: set[str] = set()
+        self.under_way: Counter[str] = Counter()  # predictions, by the key they were ordered with
+        self.most: Counter[str] = Counter()  # how many of these there were at once
         self.hooks: list[tuple[dict[str, str], dict[str, Any]]] = []  # headers, body
         self.seen: list[dict[str, Any]] = []
         self.release = threading.Event()  # what `held` waits for
@@ -130,9 +132,12 @@ class Atelier:
                 "prompt": prompt,
                 "status": "starting",
                 "left": int(script.get("polls", 1)),
+                "until": time.monotonic() + float(script.get("works", 0)),
                 "script": script,
                 "webhook": body.get("webhook"),
+                "of": handler.headers.get("authorization", ""),
             }
+            self._count(self._predictions[name], 1)
         _tell(handler, 201, self._told(self._predictions[name]))
 
     def _advance(self, found: dict[str, Any]) -> None:
@@ -140,8 +145,9 @@ class Atelier:
             return
         found["left"] -= 1
         found["status"] = "processing"
-        if found["left"] > 0:
+        if found["left"] > 0 or time.monotonic() < found["until"]:
             return
+        self._count(found, -1)
         if "fails" in found["script"]:
             found |= {"status": "failed", "error": "as scripted"}
             return
@@ -154,11 +160,16 @@ class Atelier:
         with self._lock:
             if found["status"] in ("starting", "processing"):
                 found["status"] = "canceled"
+                self._count(found, -1)
                 self.cancelled.add(found["prompt"])
         _tell(handler, 200, self._told(found))
 
+    def _count(self, found: dict[str, Any], change: int) -> None:
+        self.under_way[found["of"]] += change
+        self.most[found["of"]] = max(self.most[found["of"]], self.under_way[found["of"]])
+
     def _told(self, found: dict[str, Any]) -> dict[str, Any]:
-        hidden = ("prompt", "left", "script", "webhook")
+        hidden = ("prompt", "left", "until", "script", "webhook", "of")
         return {key: value for key, value in found.items() if key not in hidden} | {
             "urls": {"get": f"{self.url}/v1/predictions/{found['id']}", "cancel": ""},
             "logs": "50%" if found["status"] == "processing" else "",

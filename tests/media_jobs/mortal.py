@@ -52,13 +52,16 @@ def _after(point: str, function: Callable[Given, Found]) -> Callable[Given, Foun
 def install() -> None:
     """Put the points where they are, in a process in which Django is set up."""
     from billing.api import settle_hold
-    from media_jobs import endings, leases, performing, sealed
+    from media_jobs import endings, leases, performing, places, sealed
+    from media_jobs.webhooks import outbox
 
     leases.claim = _before("before_claim", _after("after_claim", leases.claim))
     sealed.read = _after("in_the_call", sealed.read)
+    places.take = _after("in_its_place", places.take)
     endings.complete = _before("after_the_call", endings.complete)
     settle = _before("in_the_end", _after("before_the_commit", settle_hold))
     endings.settle_hold = settle  # type: ignore[attr-defined]  # where the end of a job finds it
+    outbox.close = _before("after_the_post", outbox.close)
     performing.perform = _after("after_the_end", performing.perform)
 
 

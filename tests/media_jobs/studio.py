@@ -19,7 +19,7 @@ import httpx2
 import redis
 from celery import Celery
 
-from ccapi.devserver import processes
+from ccapi.devserver import jobs, processes
 from media_jobs.queue import broker_url
 from tests.e2e.stack import ROOT, Account, Stack
 from tests.fakes.receiver import Receiver
@@ -49,6 +49,10 @@ class Process:
         self.process = processes.spawn(
             [sys.executable, *arguments], folder=ROOT, environment=environment
         )
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
 
     def kill(self) -> None:
         """As the kernel's out-of-memory killer would: the main process, and nobody else by us."""
@@ -85,9 +89,19 @@ class Studio:
         self._processes: list[Process] = []
 
     def worker(self, **environment: str) -> Process:
+        """One that does everything, in processes, so that a test may have any of it die."""
+        both = f"{self.queue},{jobs.quick_queue(self.stack.environment)}"
         return self._run(
-            ["-m", "tests.media_jobs.mortal", *COMMAND, "worker", *WORKER], environment
+            ["-m", "tests.media_jobs.mortal", *COMMAND, *jobs.WORKER, "-Q", both], environment
         )
+
+    def calling_worker(self, **environment: str) -> Process:
+        """The one for calls, as production runs it."""
+        return self._run(["-m", "celery", *COMMAND, *jobs.WORKER], environment)
+
+    def quick_worker(self, **environment: str) -> Process:
+        """The one for what is quick, as production runs it."""
+        return self._run(["-m", "celery", *COMMAND, *quick(self.stack)], environment)
 
     def beat(self) -> Process:
         return self._run(["-m", "celery", *COMMAND, "beat"], {})
@@ -103,7 +117,7 @@ class Studio:
 
     def replace_worker(self) -> Process:
         """Kill the worker, and start another one in its place; the one that was killed."""
-        killed = next(each for each in self._processes if each.is_worker)
+        killed = next(each for each in self._processes if each.is_worker and each.is_alive)
         self._processes.remove(killed)
         killed.kill()
         self.worker()
@@ -117,7 +131,8 @@ class Studio:
     def flush(self) -> None:
         """The broker loses every message that nobody has taken yet."""
         with redis.Redis.from_url(self.stack.environment["REDIS_URL"]) as broker:
-            broker.delete(f"ccapi:celery:{self.queue}")
+            for queue in (self.queue, jobs.quick_queue(self.stack.environment)):
+                broker.delete(f"ccapi:celery:{queue}")
 
     @contextlib.contextmanager
     def _broker(self) -> Iterator[Celery]:
@@ -186,13 +201,10 @@ class Studio:
         return paid
 
 
-WORKER = ("--pool", "prefork", "--without-gossip", "--without-mingle", "--without-heartbeat")
-
-
 def catalog(atelier: str) -> dict[str, Any]:
-    """Two makers that answer at once, one that takes its time."""
+    """Two makers that answer at once, and three that take their time, one or two orders at once."""
 
-    def provider(name: str, protocol: str) -> dict[str, Any]:
+    def provider(name: str, protocol: str, concurrent: int = 0) -> dict[str, Any]:
         return {
             "name": name,
             "display_name": name.title(),
@@ -200,6 +212,7 @@ def catalog(atelier: str) -> dict[str, Any]:
             "base_url": f"{atelier}/v1",
             "api_key": f"upstream-secret-of-{name}",
             "enabled": True,
+            "limits": {"concurrent": concurrent},
             "timeouts": {
                 "connect": 1,
                 "first_byte": 10,
@@ -228,21 +241,29 @@ def catalog(atelier: str) -> dict[str, Any]:
             provider("atelier", "openai"),
             provider("spare", "openai"),
             provider("slow", "replicate"),
+            provider("narrow", "replicate", 2),
+            provider("single", "replicate", 1),
         ],
         "models": [
             model("atelier/one", "one"),
             model("spare/one", "one"),
             model("slow/one", "acme/one"),
+            model("narrow/one", "acme/one"),
+            model("single/one", "acme/one"),
         ],
     }
 
 
+def quick(stack: Stack) -> tuple[str, ...]:
+    return (*jobs.QUICK, "-Q", jobs.quick_queue(stack.environment))
+
+
 @contextlib.contextmanager
 def working(stack: Stack) -> Iterator[None]:
-    """A worker and a beat beside the web processes of any stack."""
+    """Both workers and a beat beside the web processes of any stack, as production runs them."""
     processes = [
         Process(["-m", "celery", *COMMAND, *arguments], stack.environment)
-        for arguments in (["worker", *WORKER], ["beat"])
+        for arguments in (jobs.WORKER, quick(stack), ("beat",))
     ]
     try:
         yield

@@ -70,3 +70,43 @@ def test_a_webhook_to_a_private_address_is_refused_before_anything_is_held(
     assert order.status_code == 400
     assert order.json()["error"]["param"] == "webhook_url"
     assert studio.charged(account) == 0
+
+
+@pytest.mark.parametrize("moment", ["in the post", "after the post"])
+def test_a_worker_killed_while_it_delivers_tells_again_by_the_same_id_and_charges_nothing_twice(
+    studio: Studio, account: Account, secret: str, moment: str
+) -> None:
+    if moment == "in the post":
+        studio.receiver.held.clear()
+    else:
+        studio.die_at("after_the_post")
+
+    order = studio.order(account, f"killed {moment}", webhook_url=studio.receiver.url)
+    job = order.json()["id"]
+    told(studio, job)
+    if moment == "in the post":
+        studio.replace_worker()
+        studio.receiver.held.set()
+    _end_lease(studio, job)
+    first, second = told(studio, job, times=2, timeout_s=30)
+
+    assert first.verified(secret) == second.verified(secret)
+    assert first.event == second.event == job
+    assert studio.charged(account) == 1
+    assert not list(studio.folder.iterdir())
+    with studio.stack.http(account) as client:
+        deliveries = client.get("/webhooks/deliveries", params={"event": job}).json()["data"]
+    assert [each["event"] for each in deliveries] == [job]
+
+
+def _end_lease(studio: Studio, job: str) -> None:
+    """As if a minute had passed; once whoever delivered is gone, and its lock with it."""
+    until = time.monotonic() + 10
+    held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = "
+    held += "(hashtext('webhooks.deliver')::bigint & 4294967295)::oid AND database ="
+    held += " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    while studio.stack.rows(held):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    query = "UPDATE webhook_delivery SET due_at = now(), leased_until = now()"
+    assert studio.stack.rows(query + " WHERE event_id = %s RETURNING 1", job)
