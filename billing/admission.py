@@ -23,6 +23,7 @@ from ccapi.core.usage import Usage
 
 HOLD = "SELECT i, verdict, posted, held, available FROM hold_batch_v1(%s, %s, %s)"
 HOLD_S = 2.0  # how long a batch may take
+LACKING = ("in_flight", "insufficient")  # verdicts that speak of money
 SHRINKS = 3  # other requests may take what was free between looking and taking
 
 
@@ -51,16 +52,23 @@ async def admit(admission: Admission) -> Hold:
     Raises: PaymentRequired, RequestExceedsBalance, InFlightReservations (402), AccountSuspended,
     ModelNotPriced, BillingUnavailable.
     """
-    if ledger.current().is_full():
+    book, organization = ledger.current(), admission.caller.organization_id
+    if book.is_full():
         raise BillingUnavailable("Too many settlements wait for the database. Try again soon.")
     bounds = admission.bounds
     applied: int | None = None
+    has_waited = False
     for _ in range(SHRINKS):
         amount, price = dearest(bounds)
         verdict = await _place(admission, amount, price)
+        if verdict.word in LACKING and not has_waited and book.is_open(organization):
+            # One before it has been answered, and its hold stands for a moment more.
+            has_waited = True
+            await book.settle_now(organization)
+            verdict = await _place(admission, amount, price)
         if verdict.word in ("held", "duplicate"):
             return _hold(admission, amount, price, applied)
-        if verdict.word not in ("in_flight", "insufficient"):
+        if verdict.word not in LACKING:
             raise refusal(verdict.word, admission)
         if admission.output_is_stated or is_media(admission):
             break

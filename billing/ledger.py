@@ -1,9 +1,9 @@
 """Settling: every hold is resolved once, durably, and never in the client's way.
 
-`settle` queues in this turn of the loop; a writer task sends what has gathered to
-`settle_batch_v2`, one round trip a batch, and the next batch gathers meanwhile. A settlement
-stays here until PostgreSQL has it on its disk. While PostgreSQL is away it is also on disk
-(`billing.spool`) and tried again with back-off; the function is idempotent by request id, so
+`settle` queues in this turn of the loop; a writer task sends what has gathered in a few
+milliseconds to `settle_batch_v2`, one round trip a batch, and the next batch gathers meanwhile. A
+settlement stays here until PostgreSQL has it on its disk. While PostgreSQL is away it is also on
+disk (`billing.spool`) and tried again with back-off; the function is idempotent by request id, so
 nothing is charged twice. Prices are `billing.pricing`; holds are placed by `billing.admission`.
 """
 
@@ -23,13 +23,21 @@ from billing.types import Settlement
 from ccapi.core import postgres
 from ccapi.core.alerts import Kind, raise_alert
 from ccapi.core.errors import BillingUnavailable
-from ccapi.core.loops import PerLoop
+from ccapi.core.loops import PerLoop, raise_if_cancelled
 from ccapi.core.postgres_line import Row
 
 log = structlog.get_logger(__name__)
 
 BATCH_MAX = 500
 BATCH_S = 5.0  # how long a batch may take
+# How long a batch gathers where none is under way; else it gathers while that runs. Nobody waits
+# for a settlement, and one that began at once would be in the way of those who wait for their
+# holds: measured at one connection, 2.1 ms a request become 1.6, and PostgreSQL has a quarter less
+# to do. Holds never wait for company.
+GATHER_S = 0.010
+# How long an organization that lacks money waits for what is queued of its own, which frees some.
+OWN_S = 0.25
+LOOK_S = 0.002
 SLOW_S = 0.5  # beyond this, what waits is written to disk: the process may not live to see it end
 RETRY_S = (0.1, 2.0)  # first and longest pause while PostgreSQL is away
 # Beyond either of these a process admits nothing more: it could not say what it is owed.
@@ -58,6 +66,7 @@ class Ledger:
         self._spooled: set[UUID] = set()
         self._spool = spool.Spool(settings.CCAPI_SPOOL_DIR)
         self._writer: asyncio.Task[None] | None = None
+        self._gathering: asyncio.Future[None] | None = None  # done: no longer
         self._away_since: float | None = None
         self._spool_soon = False
 
@@ -69,7 +78,9 @@ class Ledger:
         line = records.encode(settlement)
         self._unsettled[request_id] = (settlement.hold.organization_id, line)
         if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write())
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.create_future()
+            self._writer = loop.create_task(self._write(self._gathering))
         elif self._away_since is not None and not self._spool_soon:
             self._spool_soon = True
             asyncio.get_running_loop().call_soon(self._to_disk)
@@ -101,15 +112,30 @@ class Ledger:
     async def drain(self, timeout_s: float) -> bool:
         """Wait until all is settled; what is not by then is on disk, and the answer is False."""
         if self._writer is not None:
+            self._hurry()
             await asyncio.wait({self._writer}, timeout=timeout_s)
         if self._unsettled:
             self._to_disk()
         return not self._unsettled
 
-    async def _write(self) -> None:
+    def _hurry(self) -> None:
+        if self._gathering is not None and not self._gathering.done():
+            self._gathering.set_result(None)
+
+    async def settle_now(self, organization_id: int) -> None:
+        """Wait for what is queued of an organization, for a moment."""
+        until = time.monotonic() + OWN_S
+        self._hurry()
+        while self.is_open(organization_id) and time.monotonic() < until:
+            await asyncio.sleep(LOOK_S)
+            raise_if_cancelled()
+
+    async def _write(self, gathering: "asyncio.Future[None]") -> None:
         pause = RETRY_S[0]
         loop = asyncio.get_running_loop()
+        timer = loop.call_later(GATHER_S, self._hurry)
         try:
+            await gathering
             while self._unsettled:
                 batch = dict(islice(self._unsettled.items(), BATCH_MAX))
                 slow = loop.call_later(SLOW_S, self._went_away)
@@ -132,6 +158,7 @@ class Ledger:
             self._spool.leave()
             raise
         finally:
+            timer.cancel()
             self._writer = None
 
     def _went_away(self) -> None:

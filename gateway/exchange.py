@@ -10,7 +10,7 @@ from uuid import UUID
 
 from accounts.types import Caller
 from billing.types import Attempt, Charge, Hold, Outcome, Settlement, UsageSource
-from ccapi.core import clock, ids, logs, metrics, money
+from ccapi.core import clock, ids, metrics, money
 from ccapi.core.errors import GatewayError
 from ccapi.core.usage import Usage
 from gateway import figures, ports, traces
@@ -247,7 +247,7 @@ class Exchange:
         finish_reason: str = "",
         charge: Charge | None = None,
     ) -> None:
-        """Queue the settlement and write the log line.
+        """Queue the settlement, the figures and the log line.
 
         The second call of an exchange does nothing.
         """
@@ -257,7 +257,6 @@ class Exchange:
         self.reservation.settle(usage.total)
         self.give_back(usage.total)
         candidate = self.candidate
-        latency_ms = clock.elapsed_ms(self.started)
         http_status = self.attempts[-1].status if status == "ok" and self.attempts else 0
         error_code = "" if error is None else error.code
         if charge is None and outcome is not Outcome.VOIDED:
@@ -282,7 +281,7 @@ class Exchange:
                 finish_reason=finish_reason,
                 attempts=tuple(self.attempts),
                 first_byte_ms=self.first_byte_ms,
-                latency_ms=latency_ms,
+                latency_ms=clock.elapsed_ms(self.started),
                 bytes_out=self.bytes_out,
                 end_user=self.request.user,
                 provider_request_id=self.provider_request_id,
@@ -292,32 +291,22 @@ class Exchange:
             told = 200
         else:
             told = CLIENT_GONE if error is None else error.status
-        figures.count_exchange(self, usage=usage, charge=charge, status=status, told=told)
         if self.traced is not None:
             traces.record_exchange(
                 self, self.traced, usage=usage, status=status, error_code=error_code, told=told
             )
-        self._tell(outcome, status=status, error_code=error_code, latency_ms=latency_ms)
-
-    def _tell(self, outcome: Outcome, *, status: str, error_code: str, latency_ms: int) -> None:
-        """The exchange's one line in the log."""
-        candidate = self.candidate
-        logs.tell(
-            "exchange.finished",
-            request_id=ids.request_id(self.request_id),
-            organization=self.caller.organization,
-            key=self.caller.key,
-            codec=self.codec.name,
-            upstream=candidate.codec.name,
-            model=candidate.model.id,
-            attempts=len(self.attempts),
-            stream=self.request.stream,
-            outcome=outcome.name.lower(),
-            status=status,
-            error=error_code,
-            first_byte_ms=self.first_byte_ms,
-            latency_ms=latency_ms,
-            own_ms=round(self.own_share_s() * 1000, 2),
+        figures.note(
+            figures.Closed(
+                exchange=self,
+                outcome=outcome,
+                usage=usage,
+                charge=charge,
+                status=status,
+                error_code=error_code,
+                told=told,
+                seconds=clock.monotonic() - self.started,
+                own_s=self.own_share_s(),
+            )
         )
 
 

@@ -61,6 +61,40 @@ def test_settling_does_not_wait(bank: Bank) -> None:
     assert running(timed) < 0.005
 
 
+def test_settlements_of_one_moment_share_a_batch(bank: Bank) -> None:
+    bank.credit(1_000_000)
+
+    async def serve_some() -> None:
+        holds = [await api.admit(bank.wants(10)) for _ in range(5)]
+        for hold in holds:
+            api.settle(bank.used(hold, 1))
+            await asyncio.sleep(0)
+
+    running(serve_some)
+
+    assert rows("SELECT count(*), count(DISTINCT xmin::text) FROM settlement") == [(5, 1)]
+
+
+def test_money_that_a_queued_settlement_frees_is_there_for_the_next_request(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "GATHER_S", 60.0)
+    bank.credit(700_000)
+
+    async def one_after_the_other() -> list[int | None]:
+        holds = []
+        for _ in range(3):  # each holds all that is left, and uses a little
+            hold = await api.admit(bank.wants(300))
+            api.settle(bank.used(hold, 10))
+            holds.append(hold.max_tokens_applied)
+        return holds
+
+    began = time.perf_counter()
+    assert running(one_after_the_other) == [None, None, None]
+    assert time.perf_counter() - began < 5
+    assert bank.balance().posted == 640_000
+
+
 def test_a_cost_above_the_hold_is_ours_and_stands_in_the_books(bank: Bank) -> None:
     bank.credit(1_000_000)
 
