@@ -128,33 +128,27 @@ logs.tell("thing.happened", **said)
 """
 
 
-def test_what_each_request_tells_is_the_line_that_structlog_would_make() -> None:
-    for form in ("json", "console"):
-        environment = os.environ | {"CCAPI_LOG_FORMAT": form, "CCAPI_LOG_LEVEL": "info"}
-        done = subprocess.run(
-            [sys.executable, "-c", TOLD],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-            env=environment,
-        )
-        first, second = re.sub(r"20\d\d-[0-9T:.-]+Z", "<time>", done.stderr).splitlines()
-        assert first == second
-        assert "<time>" in first
+def lines_of(program: str, *, form: str, level: str = "info") -> list[str]:
+    """What a process of its own says, with its times made equal."""
+    environment = os.environ | {"CCAPI_LOG_FORMAT": form, "CCAPI_LOG_LEVEL": level}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60, env=environment
+    )
+    assert done.stdout == ""
+    return re.sub(r"20\d\d-[0-9T:.-]+Z", "<time>", done.stderr).splitlines()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_each_request_tells_is_the_line_that_structlog_would_make(form: str) -> None:
+    first, second = lines_of(TOLD, form=form)
+
+    assert first == second
+    assert "<time>" in first
 
 
 def test_a_quiet_process_tells_nothing() -> None:
-    environment = os.environ | {"CCAPI_LOG_FORMAT": "json", "CCAPI_LOG_LEVEL": "warning"}
-    done = subprocess.run(
-        [sys.executable, "-c", TOLD],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env=environment,
-    )
-    assert done.stderr == ""
+    assert lines_of(TOLD, form="json", level="warning") == []
 
 
 def test_on_a_console_a_message_cannot_fake_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
