@@ -23,7 +23,7 @@ from billing.types import Settlement
 from ccapi.core import postgres
 from ccapi.core.alerts import Kind, raise_alert
 from ccapi.core.errors import BillingUnavailable
-from ccapi.core.loops import PerLoop, raise_if_cancelled
+from ccapi.core.loops import PerLoop
 from ccapi.core.postgres_line import Row
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,6 @@ BATCH_S = 5.0  # how long a batch may take
 GATHER_S = 0.010
 # How long an organization that lacks money waits for what is queued of its own, which frees some.
 OWN_S = 0.25
-LOOK_S = 0.002
 SLOW_S = 0.5  # beyond this, what waits is written to disk: the process may not live to see it end
 RETRY_S = (0.1, 2.0)  # first and longest pause while PostgreSQL is away
 # Beyond either of these a process admits nothing more: it could not say what it is owed.
@@ -67,6 +66,9 @@ class Ledger:
         self._spool = spool.Spool(settings.CCAPI_SPOOL_DIR)
         self._writer: asyncio.Task[None] | None = None
         self._gathering: asyncio.Future[None] | None = None  # done: no longer
+        self._round: asyncio.Future[None] | None = (
+            None  # of those who wait for the next batch's end
+        )
         self._away_since: float | None = None
         self._spool_soon = False
 
@@ -123,12 +125,21 @@ class Ledger:
             self._gathering.set_result(None)
 
     async def settle_now(self, organization_id: int) -> None:
-        """Wait for what is queued of an organization, for a moment."""
-        until = time.monotonic() + OWN_S
+        """Wait until what is queued now of an organization is settled, for a moment."""
+        own = (key for key, pair in reversed(self._unsettled.items()) if pair[0] == organization_id)
+        last = next(own, None)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + OWN_S
         self._hurry()
-        while self.is_open(organization_id) and time.monotonic() < until:
-            await asyncio.sleep(LOOK_S)
-            raise_if_cancelled()
+        while last in self._unsettled and (left_s := until - loop.time()) > 0:
+            if self._round is None:
+                self._round = loop.create_future()
+            await asyncio.wait({self._round}, timeout=left_s)
+
+    def _round_ended(self) -> None:
+        if self._round is not None:
+            self._round.set_result(None)
+            self._round = None
 
     async def _write(self, gathering: "asyncio.Future[None]") -> None:
         pause = RETRY_S[0]
@@ -153,6 +164,7 @@ class Ledger:
                     self._came_back()
                 finally:
                     slow.cancel()
+                    self._round_ended()
         except asyncio.CancelledError:
             self._to_disk()  # the loop ends; whoever comes next settles these
             self._spool.leave()
