@@ -17,9 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 # The kernel would buffer up to 4 MB of an answer for a client that does not read.
 SEND_BYTES = 128 * 1024
@@ -80,16 +78,8 @@ class Corked(asyncio.Transport):
 class Connection(HttpToolsProtocol):
     """For uvicorn's `http=` option."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._gone: Callable[[], None] | None = None  # of the answer that is being made
-        self._is_lost = False
+    _gone: Callable[[], None] | None = None  # of the answer that is being made
+    _is_lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         self._corked = Corked(transport, self.loop)

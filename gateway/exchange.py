@@ -256,37 +256,20 @@ class Exchange:
         self.settled = True
         self.reservation.settle(usage.total)
         self.give_back(usage.total)
-        candidate = self.candidate
-        http_status = self.attempts[-1].status if status == "ok" and self.attempts else 0
-        error_code = "" if error is None else error.code
         if charge is None and outcome is not Outcome.VOIDED:
             charge = self.charge(usage)
         ports.settle(
-            Settlement(
-                hold=self.hold,
+            self._settlement(
                 outcome=outcome,
                 usage=usage,
-                usage_source=source,
-                price=candidate.price,
-                charge=charge,
-                requested_model=self.request.model or candidate.model.id,
-                model=candidate.model.id,
-                provider=candidate.offer.provider.name,
-                protocol=self.codec.name,
-                endpoint=self.route.endpoint,
-                stream=self.request.stream,
+                source=source,
                 status=status,
-                http_status=http_status if error is None else error.status,
-                error_code=error_code,
+                error=error,
                 finish_reason=finish_reason,
-                attempts=tuple(self.attempts),
-                first_byte_ms=self.first_byte_ms,
-                latency_ms=clock.elapsed_ms(self.started),
-                bytes_out=self.bytes_out,
-                end_user=self.request.user,
-                provider_request_id=self.provider_request_id,
+                charge=charge,
             )
         )
+        error_code = "" if error is None else error.code
         if self.first_byte_ms is not None:
             told = 200
         else:
@@ -307,6 +290,44 @@ class Exchange:
                 seconds=clock.monotonic() - self.started,
                 own_s=self.own_share_s(),
             )
+        )
+
+    def _settlement(
+        self,
+        *,
+        outcome: Outcome,
+        usage: Usage,
+        source: UsageSource,
+        status: str,
+        error: GatewayError | None,
+        finish_reason: str,
+        charge: Charge | None,
+    ) -> Settlement:
+        candidate = self.candidate
+        http_status = self.attempts[-1].status if status == "ok" and self.attempts else 0
+        return Settlement(
+            hold=self.hold,
+            outcome=outcome,
+            usage=usage,
+            usage_source=source,
+            price=candidate.price,
+            charge=charge,
+            requested_model=self.request.model or candidate.model.id,
+            model=candidate.model.id,
+            provider=candidate.offer.provider.name,
+            protocol=self.codec.name,
+            endpoint=self.route.endpoint,
+            stream=self.request.stream,
+            status=status,
+            http_status=http_status if error is None else error.status,
+            error_code="" if error is None else error.code,
+            finish_reason=finish_reason,
+            attempts=tuple(self.attempts),
+            first_byte_ms=self.first_byte_ms,
+            latency_ms=clock.elapsed_ms(self.started),
+            bytes_out=self.bytes_out,
+            end_user=self.request.user,
+            provider_request_id=self.provider_request_id,
         )
 
 

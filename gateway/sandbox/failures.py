@@ -1,8 +1,11 @@
 """Failures: what went wrong, before a dialect has given it its vendor's status, words and shape."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 Kind = Literal[
     "invalid",
@@ -38,3 +41,15 @@ class Refused(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.kind)
         self.failure = failure
+
+
+def parsed(
+    decode: Callable[[bytes], T], body: bytes, *, invalid: str = "Invalid request: {error}"
+) -> T:
+    """A request's body, decoded. Raises: Refused; `invalid` is how the vendor says why."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise Refused(Failure(kind="invalid", message=invalid.format(error=error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused(Failure(kind="invalid_json")) from error

@@ -14,7 +14,7 @@ import orjson
 
 from gateway.sandbox import pictures
 from gateway.sandbox.delivery import body_steps
-from gateway.sandbox.failures import Failure, Refused
+from gateway.sandbox.failures import Failure, Refused, parsed
 from gateway.sandbox.forms import parts
 from gateway.sandbox.media_scenarios import IMAGES, scenarios
 from gateway.sandbox.openai import OpenAIWords
@@ -55,7 +55,7 @@ class Images(OpenAIWords):
         return method == "POST" and path in GENERATIONS | EDITS
 
     def answer(self, asked: Asked) -> Reply:
-        ask = _form(asked) if asked.path in EDITS else _json(asked.body)
+        ask = _form(asked) if asked.path in EDITS else parsed(_decode, asked.body)
         chosen = choose(ask.model, _TABLE)
         if chosen is None:
             raise Refused(Failure(kind="not_found", facts={"model": ask.model}))
@@ -67,15 +67,6 @@ class Images(OpenAIWords):
         length, steps = body_steps(chosen, _answer(ask, chosen, size), error=bytes)
         pause_s = chosen.seconds(SLOW_S) if chosen.name == "slow" else 0.0
         return Reply(steps, length, pause_s=pause_s)
-
-
-def _json(body: bytes) -> _Ask:
-    try:
-        return _decode(body)
-    except msgspec.ValidationError as error:
-        raise Refused(Failure(kind="invalid", message=f"Invalid request: {error}")) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(Failure(kind="invalid_json")) from error
 
 
 def _form(asked: Asked) -> _Ask:

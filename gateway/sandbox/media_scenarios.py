@@ -14,6 +14,13 @@ from gateway.sandbox.scenarios import Scenario, ScenarioName
 # What happens, in words, what one gets, what a number means ("": it takes none).
 _Row: TypeAlias = tuple[ScenarioName, str, str, str]
 
+_PRICED: _Row = ("priced", "The same at a price, so that costs can be seen.", "200", "")
+_PARTIAL: _Row = (
+    "partial",
+    "Makes fewer pictures than were asked for; those that come are counted.",
+    "200",
+    "pictures made (one fewer than `n`)",
+)
 # What all of them do that fail before there is anything.
 _REFUSING: tuple[_Row, ...] = (
     ("server-error", "Fails with 500.", "502 upstream_error", "the status, 500 to 599"),
@@ -60,7 +67,7 @@ SPEECH = _table(
         "200",
         "",
     ),
-    ("priced", "The same at a price, so that costs can be seen.", "200", ""),
+    _PRICED,
     *_REFUSING,
     (
         "slow",
@@ -93,16 +100,11 @@ IMAGES = _table(
         "200",
         "",
     ),
-    ("priced", "The same at a price, so that costs can be seen.", "200", ""),
+    _PRICED,
     *_REFUSING,
     ("content-filter", "Fails with 400: refused by policy.", "400 invalid_parameter", ""),
     ("slow", "Answers after a while.", "200", "seconds (10)"),
-    (
-        "partial",
-        "Makes fewer pictures than were asked for; those that come are counted.",
-        "200",
-        "pictures made (one fewer than `n`)",
-    ),
+    _PARTIAL,
     (
         "stall",
         "Half of the answer, then nothing, then the rest; 120 seconds are too long.",
@@ -128,7 +130,7 @@ ASYNC_IMAGES = _table(
         "200",
         "",
     ),
-    ("priced", "The same at a price, so that costs can be seen.", "200", ""),
+    _PRICED,
     ("slow", "The same, but takes its time.", "200", "seconds (20)"),
     *_REFUSING,
     (
@@ -143,12 +145,7 @@ ASYNC_IMAGES = _table(
         "502 upstream_error",
         "seconds until then (2)",
     ),
-    (
-        "partial",
-        "Makes fewer pictures than were asked for; those that come are counted.",
-        "200",
-        "pictures made (one fewer than `n`)",
-    ),
+    _PARTIAL,
     ("empty", "Succeeds with no picture.", "502 upstream_error", ""),
     (
         "cut-midstream",

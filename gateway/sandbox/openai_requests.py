@@ -10,7 +10,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from gateway.sandbox.answers import Ask, described, described_url
-from gateway.sandbox.failures import Failure, Refused
+from gateway.sandbox.failures import Failure, Refused, parsed
 from gateway.sandbox.tokens import count
 
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -125,17 +125,12 @@ class ChatRequest(msgspec.Struct):
     tool_choice: str | NamedChoice | None = None
 
 
-_decoder = msgspec.json.Decoder(ChatRequest)
+_decode = msgspec.json.Decoder(ChatRequest).decode
 
 
 def parse(body: bytes) -> Ask:
     """Raises: Refused in OpenAI's words where the request is not one."""
-    try:
-        request = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise Refused(Failure(kind="invalid", message=f"Invalid request: {error}")) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(Failure(kind="invalid_json")) from error
+    request = parsed(_decode, body)
     _check_tool_results(request.messages)
     if request.stream_options is not None and not request.stream:
         message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."

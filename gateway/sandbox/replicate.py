@@ -19,7 +19,7 @@ import orjson
 
 from gateway.sandbox import pictures, predictions
 from gateway.sandbox.delivery import body_steps
-from gateway.sandbox.failures import Failure, Kind, Refused
+from gateway.sandbox.failures import Failure, Kind, Refused, parsed
 from gateway.sandbox.forms import parts
 from gateway.sandbox.predictions import Standing, Work
 from gateway.sandbox.refusing import refuse_if_chosen
@@ -140,12 +140,7 @@ def _create(asked: Asked, model: str) -> Reply:
 
 
 def _input(body: bytes) -> _Input:
-    try:
-        return _decode(body).input
-    except msgspec.ValidationError as error:
-        raise Refused(Failure(kind="invalid", message=f"- input: {error}\n")) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(Failure(kind="invalid_json")) from error
+    return parsed(_decode, body, invalid="- input: {error}\n").input
 
 
 def _gives_up_s(asked: Asked) -> float:

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from gateway.sandbox.answers import Ask, described_url
-from gateway.sandbox.failures import Failure, Refused
+from gateway.sandbox.failures import Failure, Refused, parsed
 from gateway.sandbox.tokens import count
 
 
@@ -68,12 +68,7 @@ _RESULTS = ("function_call_output", "custom_tool_call_output")
 
 def parse(body: bytes) -> Ask:
     """Raises: Refused in OpenAI's words where the request is not one."""
-    try:
-        request = _decode(body)
-    except msgspec.ValidationError as error:
-        raise _invalid(f"Invalid request: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(Failure(kind="invalid_json")) from error
+    request = parsed(_decode, body)
     if request.previous_response_id:
         message = f"Previous response with id '{request.previous_response_id}' not found."
         raise _invalid(message, "previous_response_id")

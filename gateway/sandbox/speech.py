@@ -14,7 +14,7 @@ import orjson
 from gateway.sandbox import tones
 from gateway.sandbox.delivery import Step, stream_steps
 from gateway.sandbox.dialect import Frame
-from gateway.sandbox.failures import Failure, Refused
+from gateway.sandbox.failures import Failure, Refused, parsed
 from gateway.sandbox.media_scenarios import SPEECH, scenarios
 from gateway.sandbox.openai import OpenAIWords
 from gateway.sandbox.refusing import refuse_if_chosen
@@ -49,7 +49,7 @@ class Speech(OpenAIWords):
         return method == "POST" and path in PATHS
 
     def answer(self, asked: Asked) -> Reply:
-        ask = _read(asked.body)
+        ask = parsed(_decode, asked.body)
         chosen = choose(ask.model, _TABLE)
         if chosen is None:
             raise Refused(Failure(kind="not_found", facts={"model": ask.model}))
@@ -64,15 +64,6 @@ class Speech(OpenAIWords):
             media_type=_EVENTS if is_events else made.media_type,
             pause_s=chosen.seconds(SLOW_S) if chosen.name == "slow" else 0.0,
         )
-
-
-def _read(body: bytes) -> _Ask:
-    try:
-        return _decode(body)
-    except msgspec.ValidationError as error:
-        raise Refused(Failure(kind="invalid", message=f"Invalid request: {error}")) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(Failure(kind="invalid_json")) from error
 
 
 def _steps(ask: _Ask, chosen: Chosen, made: tones.Format, *, is_events: bool) -> Iterator[Step]:

@@ -10,7 +10,7 @@ import struct
 
 import msgspec
 
-from gateway.sandbox.failures import Failure, Refused
+from gateway.sandbox.failures import Failure, Refused, parsed
 from gateway.sandbox.openai import OpenAIWords
 from gateway.sandbox.service import Asked, Reply, whole
 from gateway.sandbox.tokens import count
@@ -44,12 +44,7 @@ _decode = msgspec.json.Decoder(_Ask).decode
 
 def answer(body: bytes) -> bytes:
     """Raises: Refused in OpenAI's words where the request is not one."""
-    try:
-        ask = _decode(body)
-    except msgspec.ValidationError as error:
-        raise Refused(Failure(kind="invalid", message=f"Invalid request: {error}")) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(Failure(kind="invalid_json")) from error
+    ask = parsed(_decode, body)
     if ask.model != MODEL:
         raise Refused(Failure(kind="not_found", facts={"model": ask.model}))
     if not ask.input or not 0 < ask.dimensions <= DIMENSIONS_MAX:

@@ -30,6 +30,13 @@ from tests.fakes.upstream import Upstream
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
 MORE = 40  # accounts that are made at a time when all have been given away
+SEED = """
+import sys, django
+django.setup()
+from catalog import api
+api.seed({})
+api.set_endpoint("sandbox", sys.argv[1])
+"""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -162,6 +169,10 @@ class Stack:
         arguments += ["--rpm", "0", "--tpm", "0", "--concurrent", str(concurrent)]
         made = json.loads(self.manage("account", "create", *arguments, "--json").stdout)
         return Account(organization=made["organization"], api_key=made["api_key"])
+
+    def seed(self, sandbox_url: str) -> None:
+        """The seed catalog as well, and the sandbox where it is served."""
+        self.python("-c", SEED, f"{sandbox_url}/v1")
 
     def python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(

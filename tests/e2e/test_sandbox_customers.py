@@ -32,13 +32,6 @@ PATIENT = {"slow-first-byte", "endless"}
 CASES = {name: told(name) for name in SCENARIOS if name not in PATIENT} | NUMBERED
 # Clients of Anthropic's protocol know other statuses, and their providers say overload as such.
 STATUSES = {502: 500, 503: 529}
-SEED = """
-import sys, django
-django.setup()
-from catalog import api
-api.seed({})
-api.set_endpoint("sandbox", sys.argv[1])
-"""
 
 
 class Shop(msgspec.Struct, frozen=True):
@@ -54,7 +47,7 @@ class Shop(msgspec.Struct, frozen=True):
 @pytest.fixture(scope="module")
 def shop(shared_stack: Stack) -> Iterator[Shop]:
     with sandbox() as url:
-        shared_stack.python("-c", SEED, f"{url}/v1")
+        shared_stack.seed(url)
         web = shared_stack.web(CCAPI_BREAKER_FAILURES="5", CCAPI_RETRY_RATIO="0.1")
         try:
             account = shared_stack.account()

@@ -137,9 +137,12 @@ def test_a_client_that_had_left_before_is_told_of_too() -> None:
         writer.write(ASK)
         await asyncio.sleep(0.1)
         writer.close()
-        await told.wait()
+        async with asyncio.timeout(5):
+            await told.wait()
 
     serving(app, client)
+
+    assert told.is_set()
 
 
 def test_one_that_left_after_its_answer_is_not_told_of() -> None:

@@ -55,13 +55,6 @@ ORDERED = {
 }
 PROVIDERS = ("sandbox", "sandbox-async")
 UNTIRING = "speech-stall"  # whole, it is waited for two minutes
-SEED = """
-import sys, django
-django.setup()
-from catalog import api
-api.seed({})
-api.set_endpoint("sandbox", sys.argv[1])
-"""
 
 
 class Shop(msgspec.Struct, frozen=True):
@@ -133,7 +126,7 @@ def shop() -> Iterator[Shop]:
         }
         stack = Stack(upstream, dead, accounts={"1.00": 3}, name="sandbox", environment=environment)
         try:
-            stack.python("-c", SEED, f"{url}/v1")
+            stack.seed(url)
             stack.web()
             account = stack.account()
             with working(stack), stack.openai(account) as client:
