@@ -14,6 +14,8 @@ from types import FrameType
 
 import uvicorn
 
+from ccapi.server import Server
+
 BACKLOG = 2048
 DESCRIPTORS = 65_536  # a stream takes two, and shells commonly grant 1,024 in all
 KEEP_ALIVE_S = (
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
     _bound_resources()
     listener = _listener(options)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             "ccapi.asgi:application",
             loop="uvloop",

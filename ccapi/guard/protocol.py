@@ -5,6 +5,10 @@ then extends nothing. A request target that is no path is refused here, since an
 only what the server made of it; trailers after a body are dropped, since they would pass for
 headers that nobody has checked. Everything that can be said of a whole request is said in
 `ccapi.guard.app`, which also renders the errors.
+
+A server that ends closes what idles. A request that is on its way is no idling: the client would be
+cut off, and a proxy repeats no POST. So a connection on which nothing has been asked yet is given a
+moment, and a request whose head has begun is answered.
 """
 
 import asyncio
@@ -17,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from ccapi.connection import Connection
+from ccapi.core import vitals
 from ccapi.core.errors import GatewayError, InvalidRequest, RequestTimeout, RequestTooLarge
 from ccapi.guard.answers import refusal
 from ccapi.guard.app import Guard
@@ -28,6 +33,9 @@ HEAD_BYTES_MAX = 32 * 1024
 # How long the rest of a body that was answered before its end is read and dropped, in seconds:
 # closing at once would reset the connection, and the client would lose the answer.
 LINGER_S = 5.0
+# How long a connection on which nothing was asked is kept when the server ends, in seconds: who
+# connects has a request, as a rule.
+ASK_S = 0.5
 
 
 class _Phase(Enum):
@@ -55,6 +63,8 @@ class GuardedProtocol(Connection):
         self._deadline_for: _Phase | None = None
         self._head_bytes = 0
         self._head_began = False
+        self._was_asked = False
+        self._ends = False
 
     # The connection
 
@@ -80,13 +90,26 @@ class GuardedProtocol(Connection):
         elif self._deadline is None:
             self._arm(_Phase.HEAD, settings.CCAPI_HEAD_S)  # blank lines: they begin no request
 
+    def shutdown(self) -> None:
+        self._ends = True
+        if self._phase is _Phase.HEAD:
+            return
+        if self._was_asked:
+            super().shutdown()
+        else:
+            self.loop.call_later(ASK_S, self._close_unasked)
+
+    def _close_unasked(self) -> None:
+        if not self._was_asked:
+            self.transport.close()
+
     # The parser
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._phase = _Phase.HEAD
         self._head_bytes = 0
-        self._head_began = True
+        self._head_began = self._was_asked = True
 
     def on_headers_complete(self) -> None:
         if not self.url.startswith(b"/") or b"#" in self.url:
@@ -94,6 +117,8 @@ class GuardedProtocol(Connection):
         if self.parser.get_http_version() not in VERSIONS:
             raise ValueError("The request is not of HTTP/1.0 or HTTP/1.1.")
         super().on_headers_complete()
+        if self._ends or vitals.current().draining:
+            self.cycle.keep_alive = False
         self.headers = []  # trailers go here, and nowhere
         self._phase = _Phase.BODY
         self._disarm()
