@@ -17,10 +17,10 @@ _django = get_asgi_application()
 from ccapi import health  # noqa: E402  (needs Django set up, as do the next ones)
 from ccapi.core import ids  # noqa: E402
 from ccapi.core.errors import GatewayError  # noqa: E402
+from ccapi.core.lane import Receive, Send  # noqa: E402
 from ccapi.guard.app import Guard, Rules  # noqa: E402
 from ccapi.lifespan import lifespan  # noqa: E402
 from gateway.api import ChatConsumer, find, find_free, refusal, serve_free  # noqa: E402
-from gateway.outlet import Receive, Send  # noqa: E402
 from media_jobs import app as images  # noqa: E402
 from media_jobs.routes import find as find_images  # noqa: E402
 

@@ -62,20 +62,17 @@ def prepare(exchange: Exchange) -> Encoded:
     return quirks.apply(candidate.offer.provider.name, encoded)
 
 
-async def send(exchange: Exchange, encoded: Encoded, deadlines: Deadlines, *, key: str) -> Upstream:
+async def send(exchange: Exchange, encoded: Encoded, limit: Limit, *, key: str) -> Upstream:
     """The upstream's successful answer, as soon as its head is there; the caller closes it.
 
-    Raises: AttemptFailed for an error answer, no answer, or none in time.
+    Raises: AttemptFailed for an error answer, no answer, or none within the limit.
     """
-    limit = Limit(deadlines.next())
     try:
         return await _send(exchange, encoded, key)
     except asyncio.CancelledError:
         if not limit.expired():
             raise
         raise _late() from None
-    finally:
-        limit.end()
 
 
 async def whole(

@@ -1,20 +1,25 @@
-"""The time limits of one attempt, and the timers that hold it to them: one timer each.
+"""The time limits of one attempt, and the one timer that holds it to them.
 
-A timer that is set anew for each wait costs more than the wait. These look, when they go off,
+A timer that is set anew for each wait costs more than the wait. This one looks, when it goes off,
 whether time is really up. What is being waited for is `gateway.attempt`'s affair.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import TypeVar
 
 from catalog.types import Timeouts
 from ccapi.core import clock
 from gateway.exchange import Exchange
 from gateway.transport.client import Upstream, failed
 
-# While a client takes its time, whether it still does is looked at so often, in seconds.
-LOOK_S = 0.1
+# A timer goes off at least so often, in seconds: who is waited for until then may be anybody.
+LOOK_S = 60.0
 # The event loop's clock has milliseconds: a timer that is set for less would go off at once.
 GRAIN_S = 0.002
+
+T = TypeVar("T")
 
 
 class Deadlines:
@@ -52,57 +57,8 @@ class Deadlines:
         return self._first
 
 
-class Reader:
-    """Reads of one stream under its deadlines, with one timer for all of them.
-
-    A timer a read would cost more than the read. This one looks, when it goes off, whether the read
-    at hand is overdue, and is set again if not. Time spent writing to a slow client does not count.
-    """
-
-    def __init__(self, exchange: Exchange, upstream: Upstream, deadlines: Deadlines) -> None:
-        self._exchange = exchange
-        self._upstream = upstream
-        self._deadlines = deadlines
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task(self._loop)
-        self._due: float | None = None  # of the read at hand; None between reads
-        self._expired = False
-        self._timer = self._loop.call_at(deadlines.next(), self._look)
-
-    def close(self) -> None:
-        self._timer.cancel()
-
-    async def read(self) -> bytes:
-        """Whatever has come; b"" at a proper end. Raises: AttemptFailed."""
-        self._due = self._deadlines.next()
-        since = clock.monotonic()
-        try:
-            return await self._upstream.read()
-        except asyncio.CancelledError:
-            if not self._expired or self._task is None:
-                raise
-            self._task.uncancel()
-            raise failed("timeout", "The provider stopped answering.") from None
-        finally:
-            self._due = None
-            if self._exchange.first_byte_ms is None:
-                self._exchange.waited(since)
-
-    def _look(self) -> None:
-        now = self._loop.time()
-        if self._due is None:
-            # A client that takes its time may outlast every limit: look again, but not at once.
-            again = max(self._deadlines.next(), now + LOOK_S)
-            self._timer = self._loop.call_at(again, self._look)
-        elif self._due - now > GRAIN_S:
-            self._timer = self._loop.call_at(self._due, self._look)
-        elif self._task is not None:
-            self._expired = True
-            self._task.cancel()
-
-
 class Limit:
-    """One timer for an attempt that is waited for as a whole; `end` it in any case.
+    """One timer for all that one attempt waits for; `end` it in any case.
 
     asyncio's `timeout` makes an object and a timer, and one more timer each time it is set anew:
     8 µs for an attempt, against 2 here.
@@ -124,6 +80,10 @@ class Limit:
             self._timer.cancel()
             self._set(due)
 
+    def pause(self) -> None:
+        """Nothing is waited for, until it is moved."""
+        self._due = inf
+
     def end(self) -> None:
         self._timer.cancel()
 
@@ -136,8 +96,58 @@ class Limit:
         self._timer = self._loop.call_at(at, self._look)
 
     def _look(self) -> None:
-        if self._due - self._loop.time() > GRAIN_S:
-            self._set(self._due)
+        now = self._loop.time()
+        if self._due - now > GRAIN_S:
+            self._set(min(self._due, now + LOOK_S))
         elif self._task is not None:
             self._expired = True
             self._task.cancel()
+
+
+class Reader:
+    """Reads of one stream under its deadlines; time spent writing to a slow client does not count.
+
+    `limit` is the attempt's, which began with its request.
+    """
+
+    def __init__(
+        self, exchange: Exchange, upstream: Upstream, deadlines: Deadlines, limit: Limit
+    ) -> None:
+        self._exchange = exchange
+        self._upstream = upstream
+        self._deadlines = deadlines
+        self._limit = limit
+        limit.pause()
+
+    async def read(self) -> bytes:
+        """Whatever has come; b"" at a proper end. Raises: AttemptFailed."""
+        since = clock.monotonic()
+        try:
+            return await self._waited_for(self._upstream.read())
+        finally:
+            if self._exchange.first_byte_ms is None:
+                self._exchange.waited(since)
+
+    async def pass_on(self, take: Callable[[bytes], bool]) -> None:
+        """Give what comes to `take` as `Upstream.pass_on` does. Raises: AttemptFailed if it stalls.
+
+        To be followed by `read`, which tells what ended it.
+        """
+        limit, deadlines = self._limit, self._deadlines
+
+        def taken(data: bytes) -> bool:
+            limit.move(deadlines.next())
+            return take(data)
+
+        await self._waited_for(self._upstream.pass_on(taken))
+
+    async def _waited_for(self, wait: Awaitable[T]) -> T:
+        self._limit.move(self._deadlines.next())
+        try:
+            return await wait
+        except asyncio.CancelledError:
+            if not self._limit.expired():
+                raise
+            raise failed("timeout", "The provider stopped answering.") from None
+        finally:
+            self._limit.pause()

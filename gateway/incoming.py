@@ -8,8 +8,8 @@ from django.conf import settings
 
 from ccapi.core import clock, ids
 from ccapi.core.errors import GatewayError, MethodNotAllowed, RequestTooLarge
+from ccapi.core.lane import Receive
 from gateway.ir.request import Raw
-from gateway.outlet import Receive
 from gateway.protocols.base import Codec
 from gateway.routes import Route
 

@@ -7,7 +7,7 @@ ended here, with its protocol's error event and never with its success marker.
 from billing.types import Outcome
 from ccapi.core import clock
 from gateway import attempt, ends
-from gateway.deadlines import Deadlines, Reader
+from gateway.deadlines import Deadlines, Limit, Reader
 from gateway.exchange import Exchange, costs_of
 from gateway.meter import Meter
 from gateway.outlet import Outlet
@@ -16,7 +16,7 @@ from gateway.relayed import Relayed
 from gateway.routing import board as boards
 from gateway.routing import failover
 from gateway.routing.tries import Try
-from gateway.transport.client import AttemptFailed, failed
+from gateway.transport.client import AttemptFailed, Upstream, failed
 
 
 async def deliver(
@@ -28,17 +28,36 @@ async def deliver(
 ) -> None:
     """A streamed answer. Raises AttemptFailed before content; after it, ends the stream itself."""
     meter = exchange.meter = Meter()
-    upstream = await attempt.send(exchange, encoded, deadlines, key=turn.key)
+    limit = Limit(deadlines.next())
+    try:
+        upstream = await attempt.send(exchange, encoded, limit, key=turn.key)
+        try:
+            reader = Reader(exchange, upstream, deadlines, limit)
+            await _pass_on(exchange, outlet, meter, upstream, reader, deadlines, turn)
+        finally:
+            upstream.close()
+    finally:
+        limit.end()
+
+
+async def _pass_on(
+    exchange: Exchange,
+    outlet: Outlet,
+    meter: Meter,
+    upstream: Upstream,
+    reader: Reader,
+    deadlines: Deadlines,
+    turn: Try,
+) -> None:
     relayed = Relayed(exchange, meter)
     exchange.fail = relayed.fail
-    reader = Reader(exchange, upstream, deadlines)
     try:
         if exchange.candidate.codec.framing == "sse" and "json" in upstream.content_type:
             body = await attempt.error_body(upstream)
             raise attempt.error_inside(
                 exchange, upstream, body, GarbledStream("JSON, not a stream")
             )
-        rest = await _pump(exchange, outlet, reader, deadlines, meter, relayed, turn=turn)
+        rest = await _Pump(exchange, outlet, reader, meter, relayed, deadlines).run(turn)
     except AttemptFailed as failure:
         if exchange.first_byte_ms is None:
             raise
@@ -46,9 +65,6 @@ async def deliver(
         await _break_off(exchange, outlet, meter, relayed, failure)
     else:
         await _complete(exchange, outlet, meter, relayed, rest)
-    finally:
-        reader.close()
-        upstream.close()
 
 
 async def _complete(
@@ -76,44 +92,88 @@ async def _complete(
     await outlet.end(rest + last)
 
 
-async def _pump(
-    exchange: Exchange,
-    outlet: Outlet,
-    reader: Reader,
-    deadlines: Deadlines,
-    meter: Meter,
-    relayed: Relayed,
-    *,
-    turn: Try,
-) -> bytes:
+class _Pump:
     """Upstream bytes → frames → events → meter → the client, until the protocol's own end marker.
 
-    Returns what came with that marker and is still to be written.
-
-    Raises: AttemptFailed for a stream that breaks, stalls, is garbled, reports an error, or ends
-    early.
+    Up to the first content, at the end, and for a client that is behind, this task reads; what lies
+    between goes straight on, in the turn in which it comes.
     """
-    waiting: list[bytes] = []  # the client's bytes before the first content
-    while True:
-        data = await reader.read()
-        chunk, fault = relayed.take(data) if data else (relayed.body_ended(), None)
-        if not data and not meter.completed:
-            raise failed("server", "The provider's stream ended before its end marker.")
-        if exchange.first_byte_ms is None:
-            waiting.append(chunk)
-            if meter.has_content or (meter.completed and not meter.is_empty()):
-                deadlines.content_came()
-                await _begin(exchange, outlet, relayed, turn)
-                chunk = b"".join(waiting)
-            elif meter.completed:
-                raise attempt.empty(meter)
-        if exchange.first_byte_ms is not None:
-            exchange.bytes_out += len(chunk)
-            if meter.completed and fault is None:
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        outlet: Outlet,
+        reader: Reader,
+        meter: Meter,
+        relayed: Relayed,
+        deadlines: Deadlines,
+    ) -> None:
+        self._exchange = exchange
+        self._outlet = outlet
+        self._reader = reader
+        self._meter = meter
+        self._relayed = relayed
+        self._deadlines = deadlines
+        self._fault: AttemptFailed | None = None  # of the read at hand
+        self._last: bytes | None = None  # what came with an end or a fault
+
+    async def run(self, turn: Try) -> bytes:
+        """What came with the end marker and is still to be written.
+
+        Raises: AttemptFailed for a stream that breaks, stalls, is garbled, reports an error, or
+        ends early.
+        """
+        chunk = await self._first()
+        self._deadlines.content_came()
+        await _begin(self._exchange, self._outlet, self._relayed, turn)
+        while True:
+            self._exchange.bytes_out += len(chunk)
+            if self._meter.completed and self._fault is None:
                 return chunk
-            await outlet.write(chunk)
-        if fault is not None:
-            raise fault
+            await self._outlet.write(chunk)
+            if self._fault is not None:
+                raise self._fault
+            chunk = await self._next()
+
+    async def _first(self) -> bytes:
+        """The client's bytes, once the first content is among them."""
+        meter = self._meter
+        waiting: list[bytes] = []
+        while True:
+            waiting.append(await self._read())
+            if meter.has_content or (meter.completed and not meter.is_empty()):
+                return b"".join(waiting)
+            if meter.completed:
+                raise attempt.empty(meter)
+            if self._fault is not None:
+                raise self._fault
+
+    async def _next(self) -> bytes:
+        """Pass on what comes; the client's bytes of what has to be looked at here."""
+        await self._reader.pass_on(self._put)
+        if self._last is not None:
+            return self._last
+        await self._outlet.write(b"")  # the client may be behind
+        return await self._read()
+
+    async def _read(self) -> bytes:
+        data = await self._reader.read()
+        if data:
+            chunk, self._fault = self._relayed.take(data)
+            return chunk
+        chunk = self._relayed.body_ended()
+        if not self._meter.completed:
+            raise failed("server", "The provider's stream ended before its end marker.")
+        return chunk
+
+    def _put(self, data: bytes) -> bool:
+        """Whether what comes next may be put as well."""
+        chunk, self._fault = self._relayed.take(data)
+        if self._fault is not None or self._meter.completed:
+            self._last = chunk
+            return False
+        self._exchange.bytes_out += len(chunk)
+        return self._outlet.put(chunk)
 
 
 async def _begin(exchange: Exchange, outlet: Outlet, relayed: Relayed, turn: Try) -> None:

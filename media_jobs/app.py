@@ -13,9 +13,10 @@ from django.conf import settings
 
 from ccapi.core import access, clock, ids
 from ccapi.core.errors import GatewayError, InternalError, MethodNotAllowed
+from ccapi.core.lane import Receive, Send, lane_of
 from gateway.exchange import CLIENT_GONE
 from gateway.incoming import ClientGone
-from gateway.outlet import Outlet, Receive, Send, Whole, no_abort
+from gateway.outlet import Outlet, Whole
 from media_jobs import events, ordering
 from media_jobs.routes import ImageRoute
 
@@ -27,9 +28,8 @@ async def serve(route: ImageRoute, scope: dict[str, Any], receive: Receive, send
     """Answer one request."""
     started = clock.monotonic()
     request_id = ids.uuid7()
-    abort = scope.get("ccapi.abort", no_abort)
     # Pictures as base64 are megabytes: given piece by piece, and not to who does not read.
-    outlet = Whole(send, stall_s=settings.CCAPI_CLIENT_STALL_S, abort=abort)
+    outlet = Whole(lane_of(scope, receive, send), stall_s=settings.CCAPI_CLIENT_STALL_S)
     try:
         _check_method(route, scope["method"])
         if route.job:

@@ -13,7 +13,7 @@ import msgspec
 
 from accounts.api import authenticate, credential
 from ccapi.core import clock, ids, vitals
-from gateway.outlet import Receive, Send, until_gone
+from ccapi.core.lane import Receive, Send, until_gone
 from media_jobs import answers, watching
 from media_jobs.finding import find
 from media_jobs.models import Job

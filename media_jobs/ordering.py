@@ -25,8 +25,8 @@ from ccapi.core.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from ccapi.core.lane import Receive, until_gone
 from gateway.incoming import ClientGone, is_long, read_body
-from gateway.outlet import Receive, until_gone
 from gateway.relay import parse
 from media_jobs import answers, cancelling, inputs, plan, preferring, reading, watching
 from media_jobs.accept import Order, accept

@@ -32,6 +32,11 @@ class Vitals:
         self._in_flight_max = settings.CCAPI_CONCURRENT_MAX
         self._due = self._next()
 
+    def enter(self) -> "Place":
+        """One more request is in flight, until it leaves its place."""
+        self.in_flight += 1
+        return Place(self)
+
     @property
     def is_late(self) -> bool:
         """Whether callbacks have been waiting for longer than CCAPI_OVERLOAD_LAG_S, repeatedly."""
@@ -52,6 +57,21 @@ class Vitals:
         if self.is_late and not was_late:
             log.warning("loop.late", lag_s=round(self.lag_s, 3), in_flight=self.in_flight)
         self._due = self._next()
+
+
+class Place:
+    """Of one request in flight. An answer that is read on for a client who left needs none."""
+
+    __slots__ = ("_vitals",)
+
+    def __init__(self, vitals: Vitals) -> None:
+        self._vitals: Vitals | None = vitals
+
+    def leave(self) -> None:
+        """Again: nothing."""
+        vitals, self._vitals = self._vitals, None
+        if vitals is not None:
+            vitals.in_flight -= 1
 
 
 _vitals = PerLoop(Vitals)

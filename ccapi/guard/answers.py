@@ -11,10 +11,9 @@ import orjson
 
 from ccapi.core import ids
 from ccapi.core.errors import GatewayError
+from ccapi.core.lane import Headers, Receive, Send
 from ccapi.guard.headers import Header
 
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 Rendered = tuple[int, dict[str, str], bytes]  # status, headers, body
 # An error in the protocol of who asked for this path; None where the path has none of its own.
@@ -36,12 +35,16 @@ class Answer:
     def __call__(self, message: Mapping[str, Any]) -> Awaitable[None]:
         # No coroutine of its own: a stream passes here with each event.
         if not self.started and message["type"] == "http.response.start":
-            self.started = True
-            message = {**message, "headers": complete(message.get("headers", ()), self._extra)}
+            message = {**message, "headers": self.complete(message.get("headers", ()))}
         return self._send(message)
 
+    def complete(self, headers: Headers) -> list[Header]:
+        """The answer begins with these; the same for one that takes the server's lane."""
+        self.started = True
+        return complete(headers, self._extra)
 
-def complete(headers: Any, extra: list[Header]) -> list[Header]:  # noqa: ANN401 — any iterable of pairs
+
+def complete(headers: Headers, extra: list[Header]) -> list[Header]:
     """An answer's headers with what every answer has."""
     whole = list(headers)
     names = {name.lower() for name, _ in whole}

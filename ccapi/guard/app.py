@@ -11,8 +11,9 @@ import msgspec
 
 from ccapi.core import access, logs, peer
 from ccapi.core.errors import GatewayError, InternalError
+from ccapi.core.lane import Receive, Send
 from ccapi.guard import headers, paths
-from ccapi.guard.answers import Answer, App, Receive, Render, Send, refusal
+from ccapi.guard.answers import Answer, App, Render, refusal
 from ccapi.guard.bodies import CountedBody
 from ccapi.guard.cors import Cors
 from ccapi.guard.headers import Header
@@ -78,6 +79,8 @@ class Guard:
         if b"transfer-encoding" in found:
             receive = counted = CountedBody(receive, limit)
         answer = Answer(send, extra)
+        if (lane := scope.get("ccapi.lane")) is not None:
+            lane.complete = answer.complete
         try:
             await self._app(scope, receive, answer)
         except Exception:

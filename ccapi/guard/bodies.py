@@ -7,7 +7,7 @@ client to it.
 from typing import Any
 
 from ccapi.core.errors import GatewayError
-from ccapi.guard.answers import Receive
+from ccapi.core.lane import Receive
 from ccapi.guard.headers import too_large
 
 

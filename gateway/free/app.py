@@ -12,6 +12,7 @@ import structlog
 
 from ccapi.core import access, clock, ids
 from ccapi.core.errors import GatewayError, InternalError, MethodNotAllowed, RouteNotFound
+from ccapi.core.lane import Receive, Send
 from gateway import ports
 from gateway.exchange import CLIENT_GONE
 from gateway.free.answers import ANSWERS, Asked
@@ -19,7 +20,6 @@ from gateway.free.counting import COUNTERS
 from gateway.free.routes import FreeRoute
 from gateway.free.voices import list_voices
 from gateway.incoming import ClientGone, is_long, read_body, refusal
-from gateway.outlet import Receive, Send
 from gateway.relay import parse
 
 log = structlog.get_logger(__name__)

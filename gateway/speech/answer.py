@@ -12,7 +12,7 @@ import msgspec
 from billing.types import Outcome, UsageSource
 from ccapi.core import clock
 from gateway import attempt, ends
-from gateway.deadlines import Deadlines, Reader
+from gateway.deadlines import Deadlines, Limit, Reader
 from gateway.exchange import Exchange, costs_of
 from gateway.ir.response import Costs
 from gateway.outlet import PIECE_BYTES, Outlet
@@ -43,18 +43,21 @@ async def deliver(
     spoken = spoken_of(exchange.asked)
     meter = SpeechMeter(spoken)
     exchange.meter = meter
-    upstream = await attempt.send(exchange, encoded, deadlines, key=turn.key)
-    reader = Reader(exchange, upstream, deadlines)
-    recording = Recording(exchange, spoken, meter, upstream, reader, deadlines)
+    limit = Limit(deadlines.next())
     try:
-        await recording.open()
-        if spoken.is_whole or spoken.is_converted:
-            await _whole(recording, outlet, turn)
-        else:
-            await _streamed(recording, outlet, turn)
+        upstream = await attempt.send(exchange, encoded, limit, key=turn.key)
+        try:
+            reader = Reader(exchange, upstream, deadlines, limit)
+            recording = Recording(exchange, spoken, meter, upstream, reader, deadlines)
+            await recording.open()
+            if spoken.is_whole or spoken.is_converted:
+                await _whole(recording, outlet, turn)
+            else:
+                await _streamed(recording, outlet, turn)
+        finally:
+            upstream.close()
     finally:
-        reader.close()
-        upstream.close()
+        limit.end()
 
 
 async def _streamed(recording: Recording, outlet: Outlet, turn: Try) -> None:

@@ -38,6 +38,7 @@ class Upstream:
         "_loop",
         "_pieces",
         "_source",
+        "_take",
         "_unread",
         "_waiter",
         "status",
@@ -54,6 +55,7 @@ class Upstream:
         self._unread = 0
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None
 
     # What the walk reads.
     @property
@@ -89,6 +91,25 @@ class Upstream:
             if self._source is None:
                 return b""
             await self.wait()
+        return self._taken()
+
+    async def pass_on(self, take: Callable[[bytes], bool]) -> None:
+        """Give what comes to `take`, in the turn in which it comes, for as long as it says so.
+
+        Returns where it says no, or at the body's end or break, which `read` tells; what came last
+        is then still to be read. A read that has to wake its task costs as much as all that the
+        walk does with an event. `take` must not raise: it is called in the connection's own turn.
+        """
+        if self._pieces or self._source is None:
+            return
+        self._take = take
+        try:
+            await self.wait()
+        finally:
+            self._take = None
+
+    def _taken(self) -> bytes:
+        """What has come, READ_MAX bytes at most."""
         if self._unread > READ_MAX:
             return self._some()
         pieces = self._pieces
@@ -180,6 +201,14 @@ class Upstream:
 
     def wake(self) -> None:
         waiter = self._waiter
+        take = self._take
+        if take is not None and self._pieces and self._source is not None:
+            while self._pieces:
+                if not take(self._taken()):
+                    self._take = None
+                    break
+            else:
+                return
         if waiter is not None:
             self._waiter = None
             if not waiter.done():

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from ccapi.core.lane import Messages
 from gateway.outlet import PIECE_BYTES, Stream, Whole
 
 
-class Client:
-    """An ASGI server's `send` for a client that reads only when told to."""
+class Client(Messages):
+    """A lane to a client that reads only when told to."""
 
     def __init__(self) -> None:
+        super().__init__(self._receive_nothing, self._take)
         self.got: list[Mapping[str, Any]] = []
         self.reading = asyncio.Event()
         self.aborted = 0
@@ -18,9 +20,12 @@ class Client:
     def abort(self) -> None:
         self.aborted += 1
 
-    async def send(self, message: Mapping[str, Any]) -> None:
+    async def _take(self, message: Mapping[str, Any]) -> None:
         await self.reading.wait()
         self.got.append(message)
+
+    async def _receive_nothing(self) -> dict[str, Any]:
+        raise AssertionError("nobody asks")
 
 
 def test_a_slow_reader_holds_the_writer_back() -> None:
@@ -62,10 +67,10 @@ def test_a_client_that_takes_nothing_is_given_up_and_hung_up_on_after_its_time()
         def give_up() -> None:
             stream.abandon()
 
-        stream = Stream(client.send, on_stall=give_up, stall_s=0.1, abort=client.abort)
+        stream = Stream(client, on_stall=give_up, stall_s=0.1)
         finished = await asyncio.wait_for(asyncio.create_task(_write_much(stream)), 1)
         await asyncio.sleep(0)
-        return finished, stream.closed.is_set(), client.aborted
+        return finished, stream.is_closed, client.aborted
 
     assert asyncio.run(run()) == (True, True, 1)
 
@@ -74,7 +79,7 @@ def test_a_long_whole_answer_goes_out_piece_by_piece() -> None:
     async def run() -> list[Mapping[str, Any]]:
         client = Client()
         client.reading.set()
-        whole = Whole(client.send, stall_s=0.1, abort=client.abort)
+        whole = Whole(client, stall_s=0.1)
         await whole.end(b"x" * (2 * PIECE_BYTES) + b"end")
         return client.got
 
@@ -88,7 +93,7 @@ def test_a_long_whole_answer_goes_out_piece_by_piece() -> None:
 def test_a_client_that_does_not_take_a_long_whole_answer_is_hung_up_on() -> None:
     async def run() -> tuple[int, int]:
         client = Client()
-        whole = Whole(client.send, stall_s=0.1, abort=client.abort)
+        whole = Whole(client, stall_s=0.1)
         await asyncio.wait_for(whole.end(b"x" * (2 * PIECE_BYTES)), 1)
         return client.aborted, len(client.got)
 
@@ -123,7 +128,7 @@ def test_a_walk_told_to_end_while_its_client_left_does_end() -> None:
 
 
 def _stream(client: Client) -> Stream:
-    return Stream(client.send, on_stall=lambda: None, stall_s=30, abort=client.abort)
+    return Stream(client, on_stall=lambda: None, stall_s=30)
 
 
 async def _write_much(stream: Stream) -> bool:

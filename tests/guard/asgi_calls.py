@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from ccapi.core.errors import GatewayError
-from ccapi.guard.answers import App, Receive, Send
+from ccapi.core.lane import Receive, Send
+from ccapi.guard.answers import App
 from ccapi.guard.app import Guard, Rules
 
 HOST = (b"host", b"api.example.com")

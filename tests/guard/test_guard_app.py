@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ccapi.guard.answers import Receive, Send
+from ccapi.core.lane import Receive, Send
 from tests.guard.asgi_calls import Recording, call, guard, scope
 
 
