@@ -12,7 +12,7 @@ from gateway.protocols.openai_chat.request import LIMIT_FIELDS, PATH, limit_fiel
 from gateway.protocols.openai_chat.usage import encode_usage
 from gateway.protocols.openai_chat.writer import CONTENT_TYPE, DONE_FRAME
 from gateway.protocols.shared.openai_fields import cost_fields
-from gateway.protocols.shared.splice import Span, spans, splice
+from gateway.protocols.shared.splice import Span, beginning, spans, splice
 
 # Fields of CCAPI's own, which no upstream knows.
 OWN_FIELDS = frozenset({"models"})
@@ -147,6 +147,11 @@ class DirectStream:
         """The frame with its two fields, found by a parse; learns what the next ones may share."""
         fields = wire.decode_object(data)
         at = raw.find(data)
+        easy = beginning(data, fields, self._stamps, after="model", before="choices")
+        if easy is not None and at >= 0:
+            self._head, self._new_head = raw[:at] + easy[0], raw[:at] + easy[1]
+            self._head_size = len(self._head)
+            return self._new_head + raw[self._head_size :]
         places = spans(data, fields)
         new = splice(data, fields, self._stamps, after="model")
         if at < 0 or places is None:

@@ -5,6 +5,8 @@ are all read; a client gets `reasoning_content`, and `reasoning_details` where a
 back (see `reasoning`).
 """
 
+from typing import Literal
+
 import msgspec
 
 from ccapi.core.usage import Usage
@@ -50,12 +52,47 @@ class Head(msgspec.Struct):
     error: wire.Raw = wire.NOTHING
 
 
+class PlainMessage(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    role: str | None = None
+    refusal: None = None
+
+
+class PlainWireChoice(msgspec.Struct, forbid_unknown_fields=True):
+    message: PlainMessage
+    finish_reason: str
+    index: Literal[0] = 0
+    logprobs: None = None
+
+
+class Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """An answer that is a text and nothing else that means anything, as most are."""
+
+    choices: tuple[PlainWireChoice]
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    model: str | None = None
+    usage: wire.Raw = wire.NOTHING
+    system_fingerprint: wire.Raw = wire.NOTHING
+    service_tier: wire.Raw = wire.NOTHING
+
+
+_decode_plain = msgspec.json.Decoder(Plain).decode
 _decode_head = msgspec.json.Decoder(Head).decode
 _decode_choice = msgspec.json.Decoder(WireChoice).decode
 
 
 def decode_response(body: bytes) -> Response:
     """Raises: GarbledStream for what is no answer of this protocol, an error object included."""
+    # A strict parse that succeeds says all; what it does not know is for the lenient one.
+    try:
+        plain = _decode_plain(body)
+    except msgspec.DecodeError:
+        pass
+    else:
+        if plain.choices[0].finish_reason not in BROKEN:
+            return _plain(plain)
     try:
         head = _decode_head(body)
         if wire.is_set(head.error):
@@ -77,6 +114,26 @@ def decode_response(body: bytes) -> Response:
         choices=choices,
         created=int(head.created or 0),
         usage=decode_usage(head.usage),
+        extras={NAME: extras} if extras else {},
+    )
+
+
+def _plain(answer: Plain) -> Response:
+    choice = answer.choices[0]
+    word, text = choice.finish_reason, choice.message.content
+    stop, _ = decode_stop(word, None, has_calls=False)
+    extras: dict[str, wire.Raw] = {}
+    if wire.is_set(answer.system_fingerprint):
+        extras["system_fingerprint"] = answer.system_fingerprint.copy()
+    if wire.is_set(answer.service_tier):
+        extras["service_tier"] = answer.service_tier.copy()
+    parts = (Text(text=text),) if text else ()
+    return Response(
+        id=answer.id or "",
+        model=answer.model or "",
+        choices=(Choice(parts=parts, stop=stop if word else None, raw_stop=word),),
+        created=answer.created or 0,
+        usage=decode_usage(answer.usage),
         extras={NAME: extras} if extras else {},
     )
 

@@ -28,6 +28,9 @@ def decode_usage(raw: wire.Raw) -> Usage | None:
 
 def _normalised(told: wire.Usage, raw: wire.Raw) -> Usage:
     prompt, completion = count(told.prompt_tokens), count(told.completion_tokens)
+    if told == wire.Usage(told.prompt_tokens, told.completion_tokens, prompt + completion):
+        # Nothing is told but two counts and their sum.
+        return Usage(input=prompt, output=completion, raw=wire.Raw(bytes(raw)))
     read = told.prompt_tokens_details or wire.PromptDetails()
     written = told.completion_tokens_details or wire.CompletionDetails()
     cached = max(

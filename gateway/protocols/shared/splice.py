@@ -81,14 +81,32 @@ def splice(
     return b"".join(pieces)
 
 
-def _evenly(
-    data: bytes, fields: Mapping[str, raws.Raw], changes: Mapping[str, bytes], after: str
-) -> bytes | None:
-    """The same edit where the blanks between all fields are alike, as a program writes them.
+class _Even(NamedTuple):
+    """An object whose blanks are alike between all fields, as a program writes them."""
 
-    Then the fields joined by them are the bytes, and nothing is searched: a third of the time that
-    `spans` takes. None where they are not alike.
+    begin: bytes  # up to the first key
+    colon: bytes
+    comma: bytes
+    written: list[bytes]  # the fields
+
+    def join(self) -> bytes:
+        return self.begin + self.comma.join(self.written)
+
+
+def _even(data: bytes, fields: Mapping[str, raws.Raw]) -> _Even | None:
+    """The fields joined by those blanks are the bytes, and nothing is searched.
+
+    That takes a third of the time of `spans`. None where the blanks are not alike.
     """
+    if not fields:
+        return None
+    # Without blanks, or as Python writes it by default: nothing is to be looked for.
+    blank = b" " if data[data.find(b'":') + 2 :][:1] == b" " else b""
+    colon, comma = b":" + blank, b"," + blank
+    written = [raws.encode(name) + colon + bytes(value) for name, value in fields.items()]
+    even = _Even(b"{", colon, comma, written)
+    if data.startswith(even.join()):
+        return even
     first = _key(data)
     if first is None or first.start() or first[1] != b"{":
         return None
@@ -96,20 +114,62 @@ def _evenly(
     written = [raws.encode(name) + colon + bytes(value) for name, value in fields.items()]
     second = _key(data, len(begin) + len(written[0]))
     comma = b"," if second is None else data[second.start() : second.start(2)]
-    whole = begin + comma.join(written)
-    if not data.startswith(whole) or _end(data, len(whole)) is None:
+    even = _Even(begin, colon, comma, written)
+    return even if data.startswith(even.join()) else None
+
+
+def _evenly(
+    data: bytes, fields: Mapping[str, raws.Raw], changes: Mapping[str, bytes], after: str
+) -> bytes | None:
+    """The same edit where the blanks are alike; None where they are not."""
+    even = _even(data, fields)
+    if even is None:
         return None
+    size = len(even.join())
+    if _end(data, size) is None:
+        return None
+    changed = _changed(even, fields, changes, after)
+    return changed.join() + data[size:]
+
+
+def beginning(
+    data: bytes,
+    fields: Mapping[str, raws.Raw],
+    changes: Mapping[str, bytes],
+    *,
+    after: str,
+    before: str,
+) -> tuple[bytes, bytes] | None:
+    """The bytes up to the last field that `splice` would set, as they are and as they become.
+
+    None where they are not easily told, or that is not before the field `before`.
+    """
+    names = list(fields)
+    if after not in fields or before not in fields:
+        return None
+    count = 1 + max(names.index(name) for name in (after, *changes) if name in fields)
+    if names.index(before) < count or (even := _even(data, fields)) is None:
+        return None
+    changed = _changed(even, fields, changes, after)
+    old, new = even.written[:count], changed.written[:count]
+    return even.begin + even.comma.join(old), changed.begin + changed.comma.join(new)
+
+
+def _changed(
+    even: _Even, fields: Mapping[str, raws.Raw], changes: Mapping[str, bytes], after: str
+) -> _Even:
+    begin, written = even.begin, list(even.written)
     added = _added(fields, changes)
     for at, name in enumerate(fields):
         new = changes.get(name)
         if new is not None:
-            written[at] = raws.encode(name) + colon + new
+            written[at] = raws.encode(name) + even.colon + new
         if name == after:
             written[at] = b",".join([written[at], *added])
     if added and after not in fields:
         at = begin.find(b"{") + 1
         begin = begin[:at] + b",".join(added) + b"," + begin[at:]
-    return begin + comma.join(written) + data[len(whole) :]
+    return even._replace(begin=begin, written=written)
 
 
 def _added(fields: Container[str], changes: Mapping[str, bytes]) -> list[bytes]:
