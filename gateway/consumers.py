@@ -121,6 +121,7 @@ async def _walk(exchange: Exchange, lane: Lane, place: Place) -> None:
         here.ended(walk)
         if stream is not None and not stream.is_closed:
             stream.cut()
+        stream = None  # which knows `client_left`, which knows it: the collector's, otherwise
 
 
 async def _refuse(

@@ -60,6 +60,8 @@ class Guard:
             return
         extra: list[Header] = []
         counted: CountedBody | None = None
+        # It knows the request's scope: left in there, both would wait for the garbage collector.
+        lane = scope.pop("ccapi.lane", None)
         try:
             found = headers.check(scope["headers"])
             raw = _raw_path(scope)
@@ -79,8 +81,9 @@ class Guard:
         if b"transfer-encoding" in found:
             receive = counted = CountedBody(receive, limit)
         answer = Answer(send, extra)
-        if (lane := scope.get("ccapi.lane")) is not None:
+        if lane is not None:
             lane.complete = answer.complete
+            scope["ccapi.lane"] = lane
         try:
             await self._app(scope, receive, answer)
         except Exception:
@@ -89,6 +92,8 @@ class Guard:
             log.exception("guard.crashed", path=scope["path"][:200])
             await self._refuse(scope, send, InternalError("Internal error."), extra)
             return
+        finally:
+            scope.pop("ccapi.lane", None)
         if counted is not None and counted.error is not None and not answer.started:
             await self._refuse(scope, send, counted.error, extra)
 

@@ -1,6 +1,7 @@
 """`ccapi.connection` on real sockets: the lane of an answer, and how a lost client is told of."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import uvicorn
 
 from ccapi.connection import Connection
 from ccapi.core.lane import Lane
+from ccapi.guard.app import Guard, Rules
 
 ASK = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 SIZED = [(b"content-length", b"4")]
@@ -254,3 +256,27 @@ def test_one_that_left_after_its_answer_is_not_told_of() -> None:
         assert not told.is_set()
 
     serving(app, client)
+
+
+def test_an_answer_leaves_nothing_to_the_garbage_collector() -> None:
+    async def app(scope: Scope, _receive: object, _send: object) -> None:
+        answer(scope)
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def ask(times: int) -> None:
+            for _ in range(times):
+                writer.write(ASK)
+                await reader.readuntil(b"body")
+
+        await ask(5)
+        gc.collect()
+        gc.disable()
+        try:
+            await ask(100)
+            found = gc.collect()
+        finally:
+            gc.enable()
+        assert found < 100
+
+    rules = Rules(hosts=["*"], body_bytes_max=lambda _path: 1000)
+    serving(Guard(app, rules, render=lambda _path, _error: None), client)

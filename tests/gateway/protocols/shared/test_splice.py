@@ -1,6 +1,7 @@
 """Fields set by their place in the bytes: they alone change, however the object is written."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ OBJECTS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), unique_by=lambda p
 )
 CHANGES = st.dictionaries(st.sampled_from(["model", "provider", "usage"]), VALUES)
 # Without blanks, Python's default, indented, and with blanks that are alike nowhere.
-STYLES = {
+STYLES: dict[str, Callable[[Any], str]] = {
     "compact": lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False),
     "python": lambda value: json.dumps(value, ensure_ascii=False),
     "escaped": json.dumps,
