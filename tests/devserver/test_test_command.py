@@ -21,6 +21,16 @@ def test_inner():
     {end}
 """
 
+WAITING = """
+import time
+
+def test_quick():
+    pass
+
+def test_long():
+    time.sleep(100)
+"""
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -66,3 +76,24 @@ def test_nothing_is_left_when_it_is_ended_in_the_middle(
     assert ended_with == code
     assert not left
     assert not databases.exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_workers_end_with_it(folder: Path, how: signal.Signals, code: int) -> None:
+    for name in ("test_one.py", "test_other.py"):
+        (folder / name).write_text(WAITING)
+    options = ("-v", "-n", "2", "-p", "tests.conftest", "-p", "no:cacheprovider")
+
+    with product.running(
+        "test", *options, "--rootdir", str(folder), str(folder), data=folder
+    ) as command:
+        command.wait_for(r"(?s)PASSED.*PASSED")
+        family = command.family()
+        ended_with = command.end(how)
+        left = product.wait_until_gone(family)
+
+    assert len(family) >= 6  # itself, pytest, two workers, PostgreSQL, Valkey
+    assert ended_with == code
+    assert not left

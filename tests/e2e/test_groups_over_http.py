@@ -125,6 +125,7 @@ def test_round_robin_asks_all_targets(stack: Stack, upstream: Upstream, account:
     assert min(asked.count("alpha-one"), asked.count("gamma-one")) >= 5
 
 
+@pytest.mark.xdist_group("alone")
 def test_switch_follows_the_active_group_within_a_second_in_every_process(
     stack: Stack, upstream: Upstream, account: Account
 ) -> None:

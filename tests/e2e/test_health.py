@@ -40,6 +40,7 @@ def looked() -> Checks:
     return asyncio.run(look())
 
 
+@pytest.mark.xdist_group("alone")
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_a_healthy_process_says_so_without_a_key(stack: Stack, path: str) -> None:
     answer = httpx2.get(stack.webs[0].url + path)

@@ -47,6 +47,7 @@ def until(web: Web, secret: str, expected: tuple[int, str]) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.xdist_group("alone")
 def test_a_rotation_acts_within_a_second_in_every_process(stack: Stack, account: Account) -> None:
     made = change(stack, account, "POST", "", name="rotates")
     for web in stack.webs:
@@ -67,6 +68,7 @@ def test_a_rotation_acts_within_a_second_in_every_process(stack: Stack, account:
         assert call(web, again["key"]) == (200, "")
 
 
+@pytest.mark.xdist_group("alone")
 def test_a_change_and_a_revocation_act_within_a_second_in_every_process(
     stack: Stack, account: Account
 ) -> None:

@@ -48,6 +48,7 @@ def until_shared(stack: Stack, urls: list[str], account: Account) -> None:
     raise AssertionError("not back within three seconds")
 
 
+@pytest.mark.xdist_group("alone")
 def test_a_restart_of_valkey_fails_no_request_and_limits_hold_after_it(
     stack: Stack,
     upstream: Upstream,
@@ -115,6 +116,7 @@ def test_without_valkey_each_process_grants_its_share_and_no_more(
     assert {rate_headers(each)["limit-requests"] for each in answers} == {"20"}
 
 
+@pytest.mark.xdist_group("alone")
 def test_a_silent_valkey_slows_the_first_requests_only(
     stack: Stack,
     upstream: Upstream,

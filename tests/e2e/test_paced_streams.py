@@ -9,6 +9,7 @@ import itertools
 import time
 
 import httpx2
+import pytest
 
 from tests.e2e import raw
 from tests.e2e.raw import PATHS
@@ -64,6 +65,7 @@ def late(streams: list[list[float]]) -> float:
     return every[int(len(every) * 0.99)]
 
 
+@pytest.mark.xdist_group("alone")
 def test_paced_streams_on_two_processes_do_not_stall(
     stack: Stack, upstream: Upstream, account: Account
 ) -> None:

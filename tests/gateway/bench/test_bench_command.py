@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.devserver import product
 
 
+@pytest.mark.xdist_group("alone")
 def test_the_figures_are_sane_and_nothing_is_left() -> None:
     with product.data_folder() as folder:
         benching = product.running(

@@ -1,0 +1,62 @@
+"""The whole suite is run by several workers, a part of it by this process: see `tests.parallel`."""
+
+import ctypes
+import gc
+import os
+import signal
+import sys
+from collections.abc import Generator
+
+import pytest
+
+from tests import parallel
+
+_workers: list[int] = []  # their process numbers
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Before xdist looks whether there are to be workers."""
+    # A worker reads our arguments, too; and there may be no xdist (`-p no:xdist`).
+    if hasattr(config, "workerinput") or not hasattr(config.option, "numprocesses"):
+        return
+    if config.option.numprocesses is None and parallel.is_whole(config):
+        config.option.numprocesses = parallel.workers()
+    if config.option.numprocesses and config.option.dist == "no":
+        config.option.dist = "loadgroup"  # it tells `parallel.Schedule` the groups
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker ends with the process that started it, and what it started ends with it."""
+    if hasattr(config, "workerinput") and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> parallel.Schedule | None:
+    """Ours, unless another one is asked for by `--dist`."""
+    if config.option.dist != "loadgroup":
+        return None
+    return parallel.Schedule(len(config.option.tx))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node: parallel.Worker) -> None:
+    _workers.append(node.gateway._rinfo().pid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests are no garbage: nobody looks for any among them, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Ctrl-C reaches us alone: the workers, too, are to close their fixtures now."""
+    for pid in _workers:
+        os.kill(pid, signal.SIGINT)
