@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from signal import SIGINT
 
+import psycopg
+
 from ccapi.devserver import processes
 from ccapi.devserver.bootstrap import ROOT
 from ccapi.devserver.console import say
@@ -15,6 +17,7 @@ from ccapi.devserver.supervisor import Interrupted, interruptible
 
 # They come along with the embedded servers' wheels, whose Python layers we do not use.
 WITHOUT_PLUGINS = ("-p", "no:valkey", "-p", "no:platformdirs")
+HURRIED = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
 GRACE_S = 10.0  # for fixtures to stop what they have started
 # Reads until we are gone, however that happens, and then removes the folder. Servers that are just
 # ending may still write into it, so it tries for a while.
@@ -33,6 +36,8 @@ def test(arguments: list[str], environment: Mapping[str, str]) -> int:
             with temporary() as data:
                 servers = open_servers(data, environment, owner="test")
                 try:
+                    if not environment.get("DATABASE_URL"):
+                        _hurry(servers.environment["DATABASE_URL"])
                     return _pytest(arguments, servers.environment)
                 finally:
                     servers.close()
@@ -55,6 +60,17 @@ def temporary() -> Iterator[DataDir]:
         yield data
     finally:
         janitor.communicate()  # closes its input, and waits until the folder is gone
+
+
+def _hurry(database_url: str) -> None:
+    """Let PostgreSQL wait for no disk: hundreds of databases are made here, and none is kept.
+
+    What a crash must not take is tested on servers of the tests' own, which keep their settings.
+    """
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for setting in HURRIED:
+            connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def _pytest(arguments: list[str], environment: dict[str, str]) -> int:
