@@ -6,12 +6,29 @@ import os
 import signal
 import sys
 from collections.abc import Generator
+from typing import Protocol
 
 import pytest
 
 from tests import parallel
 
 _workers: list[int] = []  # their process numbers
+
+
+class Process(Protocol):
+    """What execnet knows of a worker's process."""
+
+    pid: int
+
+
+class Gateway(Protocol):
+    def _rinfo(self) -> Process: ...
+
+
+class Started(Protocol):
+    """A worker as xdist tells of it."""
+
+    gateway: Gateway
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,7 +58,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> parallel.Schedule | No
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodeready(node: parallel.Worker) -> None:
+def pytest_testnodeready(node: Started) -> None:
     _workers.append(node.gateway._rinfo().pid)
 
 

@@ -43,20 +43,8 @@ def is_whole(config: pytest.Config) -> bool:
     return is_all and config.option.capture != "no"
 
 
-class Process(Protocol):
-    """What execnet knows of a worker's process."""
-
-    pid: int
-
-
-class Gateway(Protocol):
-    def _rinfo(self) -> Process: ...
-
-
 class Worker(Protocol):
     """What is used of xdist's `WorkerController`."""
-
-    gateway: Gateway
 
     @property
     def shutting_down(self) -> bool: ...
