@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from genai_prices import Usage, calc_price
 
 from catalog import api, prices, reference, seeding, upstream_keys
 from catalog.file.entries import ModelEntry
+from catalog.file.reading import Source, parse_yaml
 from catalog.models import Model, Provider, UpstreamKey
 from catalog.types import SANDBOXES, Rate
 from gateway.protocols.registry import CODECS
@@ -36,6 +38,17 @@ LISTED = [
     for entry in seeding.load({}).models
     if entry.provider in reference.LIBRARY and all(line.unit != "image" for line in entry.prices)
 ]
+
+
+@cache
+def parsed(text: str) -> tuple[object, Source]:
+    return parse_yaml(text)
+
+
+@pytest.fixture(autouse=True)
+def parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a seeding's time is the reading of one and the same file."""
+    monkeypatch.setattr(seeding, "parse_yaml", parsed)
 
 
 def spoken(entry: ModelEntry) -> bool:

@@ -165,6 +165,7 @@ def test_an_answer_that_does_not_come_in_time_is_refused_with_a_time_to_come_bac
     upstream.wait_until(lambda fake: fake.hangups == 1)
 
 
+@pytest.mark.xdist_group("alone")
 def test_a_second_signal_leaves_streams_no_time_but_a_proper_end(
     stack: Stack, upstream: Upstream, account: Account
 ) -> None:
@@ -185,6 +186,7 @@ def test_a_second_signal_leaves_streams_no_time_but_a_proper_end(
     stack.wait_for_no_holds()
 
 
+@pytest.mark.xdist_group("alone")
 def test_a_client_that_does_not_read_does_not_keep_the_process(
     stack: Stack, upstream: Upstream, account: Account, web: Web
 ) -> None:
