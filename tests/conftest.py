@@ -1,5 +1,6 @@
 """The whole suite is run by several workers, a part of it by this process: see `tests.parallel`."""
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -76,4 +77,5 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_keyboard_interrupt() -> None:
     """Ctrl-C reaches us alone: the workers, too, are to close their fixtures now."""
     for pid in _workers:
-        os.kill(pid, signal.SIGINT)
+        with contextlib.suppress(ProcessLookupError):  # it has run all that it had
+            os.kill(pid, signal.SIGINT)
