@@ -46,6 +46,7 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 
 # Of these only what is wrong is worth a line: a job's own line says the rest.
 QUIET = ("celery.worker.strategy", "celery.worker.request", "celery.app.trace", "celery.beat")
+LOADED_BY = os.getpid()  # the worker: of the processes that it forks, the parent
 TIDY_S = 300.0
 WEBHOOKS_S = 5.0
 
@@ -87,6 +88,8 @@ def _begin(**_given: object) -> None:
     if sys.platform == "linux":
         # A worker that is killed leaves no process behind: its work is somebody else's by then.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+        if os.getppid() != LOADED_BY:
+            os._exit(1)  # it had been killed before
     _live()
 
 
