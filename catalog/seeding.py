@@ -26,7 +26,7 @@ OLLAMA_AT = "http://127.0.0.1:11434/v1"
 
 def load(environ: Mapping[str, str]) -> Document:
     """The seed file, its keys from `environ`."""
-    data, source = parse_yaml(_text())
+    data, source = parse_yaml(_text(), is_ours=True)
     return document.read(data, source, environ, seed=True)
 
 

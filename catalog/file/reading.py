@@ -10,6 +10,9 @@ from typing import TypeVar
 import msgspec
 import yaml
 
+# libyaml's, where PyYAML was built with it, as its wheels are.
+_Quick: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 Path = tuple[str | int, ...]
 Parsed = TypeVar("Parsed")
 
@@ -63,12 +66,14 @@ def spelled(path: Path) -> str:
     return text
 
 
-def parse_yaml(text: str) -> tuple[object, Source]:
+def parse_yaml(text: str, *, is_ours: bool = False) -> tuple[object, Source]:
     """The plain value of a YAML text, and where its parts stand.
 
+    `is_ours`: it came with the code, and is read by libyaml in a tenth of the time. What others
+    wrote is not: a million open brackets end the process there, and are a mistake here.
     Raises: DocumentError for what is no YAML, and for a key that stands twice in one mapping.
     """
-    loader = yaml.SafeLoader(text)
+    loader = (_Quick if is_ours else yaml.SafeLoader)(text)
     try:
         node = loader.get_single_node()
         if node is None:

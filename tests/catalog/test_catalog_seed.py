@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
 
 import pytest
 import yaml
@@ -10,7 +9,7 @@ from genai_prices import Usage, calc_price
 
 from catalog import api, prices, reference, seeding, upstream_keys
 from catalog.file.entries import ModelEntry
-from catalog.file.reading import Source, parse_yaml
+from catalog.file.reading import parse_yaml
 from catalog.models import Model, Provider, UpstreamKey
 from catalog.types import SANDBOXES, Rate
 from gateway.protocols.registry import CODECS
@@ -40,22 +39,22 @@ LISTED = [
 ]
 
 
-@cache
-def parsed(text: str) -> tuple[object, Source]:
-    return parse_yaml(text)
-
-
-@pytest.fixture(autouse=True)
-def parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of a seeding's time is the reading of one and the same file."""
-    monkeypatch.setattr(seeding, "parse_yaml", parsed)
-
-
 def spoken(entry: ModelEntry) -> bool:
     return any(line.unit == "input_characters" for line in entry.prices)
 
 
 @pytest.mark.django_db
+def test_the_quick_reader_reads_what_the_other_one_does() -> None:
+    text = seeding.FILE.read_text(encoding="utf-8")
+
+    (quick, quick_source), (plain, plain_source) = parse_yaml(text, is_ours=True), parse_yaml(text)
+
+    assert quick == plain
+    for source in (quick_source, plain_source):
+        source.add(("models", 7, "prices"), "a mistake")
+    assert quick_source.problems == plain_source.problems
+
+
 def test_a_fresh_catalog_calls_nobody_and_lists_who_waits() -> None:
     changes = api.seed({})
 
