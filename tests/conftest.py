@@ -1,4 +1,4 @@
-"""The whole suite is run by several workers, a part of it by this process: see `tests.parallel`."""
+"""One process runs the tests, or several workers do where `-n` asks for them (`tests.parallel`)."""
 
 import contextlib
 import ctypes
@@ -34,12 +34,10 @@ class Started(Protocol):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Before xdist looks whether there are to be workers."""
+    """Before xdist looks how the tests are to be handed out."""
     # A worker reads our arguments, too; and there may be no xdist (`-p no:xdist`).
     if hasattr(config, "workerinput") or not hasattr(config.option, "numprocesses"):
         return
-    if config.option.numprocesses is None and parallel.is_whole(config):
-        config.option.numprocesses = parallel.workers()
     if config.option.numprocesses and config.option.dist == "no":
         config.option.dist = "loadgroup"  # it tells `parallel.Schedule` the groups
 

@@ -1,16 +1,14 @@
-"""How a whole run is spread over workers: which files, in which order, which tests alone.
+"""How a run with `-n` is spread over workers: which files, in which order, which tests alone.
 
 pytest-xdist starts the workers and carries the reports. A file is run by one worker, from its first
 test to its last, so that what is built for a file or a folder is not built by everybody.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import pytest
 
-WORKERS_MAX = 8
 # What takes long begins early, so that the end is not one worker's. Each of these folders has a
 # product that its tests share; no more workers than told build it.
 HOMES = {
@@ -24,25 +22,8 @@ HOMES = {
 # Tests in this `xdist_group` measure time or memory, of which a loaded machine has its own idea:
 # after all others, on one worker.
 ALONE = "alone"
-# Options that choose tests, or stop in the middle of them.
-CHOOSING = ("keyword", "markexpr", "deselect", "lf", "stepwise", "collectonly", "usepdb", "trace")
 # A worker begins a test when it knows the one that follows, whose fixtures it keeps.
 AHEAD = 2
-
-
-def workers() -> int:
-    """How many, where nobody says it: one more than cores, since tests wait a part of their time.
-
-    More would be slower: each collects all tests for itself.
-    """
-    return min((os.cpu_count() or 1) + 1, WORKERS_MAX)
-
-
-def is_whole(config: pytest.Config) -> bool:
-    """Whether the whole suite is asked for, and not to be looked at or into."""
-    is_chosen = any(getattr(config.option, name, None) for name in CHOOSING)
-    is_all = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not is_chosen
-    return is_all and config.option.capture != "no"
 
 
 class Worker(Protocol):

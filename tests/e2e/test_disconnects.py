@@ -46,7 +46,7 @@ def receipt_of(stack: Stack, account: Account) -> dict[str, Any]:
         "SELECT request_id FROM usage_event e JOIN organization o ON o.id = e.organization_id"
         " WHERE o.public_id = %s"
     )
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20  # the first that is counted waits for the tokenizer's start
     while not (rows := stack.rows(query, account.organization)):
         assert time.monotonic() < deadline, "no settlement"
         time.sleep(0.02)
