@@ -25,6 +25,18 @@ async def started(waits: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
     return task
 
 
+class Taken(list[bytes]):
+    """What was passed on; says whether more is to be."""
+
+    def __init__(self, *, goes_on: bool = True) -> None:
+        super().__init__()
+        self._goes_on = goes_on
+
+    def __call__(self, data: bytes) -> bool:
+        self.append(data)
+        return self._goes_on
+
+
 class Sender:
     """A handler that sends what the test tells it, when it does."""
 
@@ -47,15 +59,10 @@ class Sender:
 @LOOPS
 def test_pieces_come_in_order_and_what_came_with_the_end_is_read(run: Runner) -> None:
     async def main() -> None:
-        sender, taken = Sender(), list[bytes]()
+        sender, taken = Sender(), Taken()
         async with serving(sender) as server:
             upstream = await post(server)
-
-            def take(data: bytes) -> bool:
-                taken.append(data)
-                return True
-
-            passing = await started(upstream.pass_on(take))
+            passing = await started(upstream.pass_on(taken))
             await sender.send(chunk(b"one"))
             await until(lambda: taken == [b"one"])
             await sender.send(chunk(b"two"))
@@ -73,15 +80,10 @@ def test_pieces_come_in_order_and_what_came_with_the_end_is_read(run: Runner) ->
 @LOOPS
 def test_who_says_no_reads_on_himself(run: Runner) -> None:
     async def main() -> None:
-        sender, taken = Sender(), list[bytes]()
+        sender, taken = Sender(), Taken(goes_on=False)
         async with serving(sender) as server:
             upstream = await post(server)
-
-            def take(data: bytes) -> bool:
-                taken.append(data)
-                return False
-
-            passing = await started(upstream.pass_on(take))
+            passing = await started(upstream.pass_on(taken))
             await sender.send(chunk(b"one"))
             await asyncio.wait_for(passing, 3)
             await sender.send(chunk(b"two"))
@@ -113,15 +115,10 @@ def test_what_has_come_before_is_read_first(run: Runner) -> None:
 @LOOPS
 def test_a_break_ends_it_and_is_told_by_the_next_read(run: Runner) -> None:
     async def main() -> None:
-        sender, taken = Sender(), list[bytes]()
+        sender, taken = Sender(), Taken()
         async with serving(sender) as server:
             upstream = await post(server)
-
-            def take(data: bytes) -> bool:
-                taken.append(data)
-                return True
-
-            passing = await started(upstream.pass_on(take))
+            passing = await started(upstream.pass_on(taken))
             await sender.send(chunk(b"one"))
             await until(lambda: taken == [b"one"])
             await sender.hang_up()
@@ -136,15 +133,10 @@ def test_a_break_ends_it_and_is_told_by_the_next_read(run: Runner) -> None:
 @LOOPS
 def test_a_walk_that_is_cancelled_meanwhile_is_given_nothing_more(run: Runner) -> None:
     async def main() -> None:
-        sender, taken = Sender(), list[bytes]()
+        sender, taken = Sender(), Taken()
         async with serving(sender) as server:
             upstream = await post(server)
-
-            def take(data: bytes) -> bool:
-                taken.append(data)
-                return True
-
-            passing = await started(upstream.pass_on(take))
+            passing = await started(upstream.pass_on(taken))
             await sender.send(chunk(b"one"))
             await until(lambda: taken == [b"one"])
             passing.cancel()
@@ -161,16 +153,11 @@ def test_a_walk_that_is_cancelled_meanwhile_is_given_nothing_more(run: Runner) -
 @LOOPS
 def test_much_at_once_comes_in_bounded_pieces(run: Runner) -> None:
     async def main() -> None:
-        sender, taken = Sender(), list[bytes]()
+        sender, taken = Sender(), Taken()
         async with serving(sender) as server:
             upstream = await post(server)
             size = 20 * UNREAD_MAX
-
-            def take(data: bytes) -> bool:
-                taken.append(data)
-                return True
-
-            passing = await started(upstream.pass_on(take))
+            passing = await started(upstream.pass_on(taken))
             await sender.send(chunk(b"x" * size))
             await sender.send(END)
             await asyncio.wait_for(passing, 3)
