@@ -4,8 +4,9 @@ A row of the document is stated whole: what it leaves out has the documented def
 does not name stay as they are. What is equal already is not written: nothing follows from it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -47,9 +48,19 @@ def apply(document: Document, *, source: str, actor: str) -> Changes:
     for provider in document.providers:
         _apply_provider(provider, tally)
     known = dict(Provider.objects.values_list("name", "pk"))
-    for model in document.models:
-        if check_providers(document, model, known):
-            apply_model(document, model, known, tally, markup=markup, source=source, actor=actor)
+    named = Model.objects.filter(catalog_id__in=[entry.id for entry in document.models])
+    stand = {row.catalog_id: row for row in named.prefetch_related("offers")}
+    new = []
+    for entry in document.models:
+        if not check_providers(document, entry, known):
+            continue
+        if row := stand.get(entry.id):
+            _update_model(
+                document, entry, row, known, tally, markup=markup, source=source, actor=actor
+            )
+        else:
+            new.append(NewModel(entry, prices.sheet(entry.prices, markup), source))
+    create_models(document, new, known, tally, actor=actor)
     _apply_groups(document, tally)
     document.source.check()
     transaction.on_commit(announce)
@@ -158,40 +169,64 @@ def check_providers(document: Document, entry: ModelEntry, known: Iterable[str])
     return not missing
 
 
-def apply_model(
+class NewModel(NamedTuple):
+    """A model that is not there yet, and what it is to cost."""
+
+    entry: ModelEntry
+    sheet: prices.Sheet
+    source: str
+
+
+def create_models(
+    document: Document,
+    wanted: Sequence[NewModel],
+    known: Mapping[str, int],
+    tally: Tally,
+    *,
+    actor: str,
+) -> None:
+    """All with their offers and prices, in as many statements as one takes."""
+    for entry, sheet, _ in wanted:
+        if not sheet:
+            document.source.add(
+                (*entry.path, "prices"), 'is missing (a free model says input: "0", output: "0")'
+            )
+    rows = Model.objects.bulk_create(
+        Model(catalog_id=entry.id, provider_id=known[entry.provider], **entry.columns)
+        for entry, _, _ in wanted
+    )
+    Offer.objects.bulk_create(
+        _offer(row, offer, known)
+        for row, (entry, _, _) in zip(rows, wanted, strict=True)
+        for offer in entry.offers
+    )
+    firsts = [
+        prices.First(row, sheet, entry.effective_from, source)
+        for row, (entry, sheet, source) in zip(rows, wanted, strict=True)
+    ]
+    prices.begin(firsts, actor=actor)
+    for entry, _, _ in wanted:
+        tally.add("created", "model", entry.id)
+        tally.add("created", "price", entry.id)
+
+
+def _update_model(
     document: Document,
     entry: ModelEntry,
-    known: dict[str, int],
+    row: Model,
+    known: Mapping[str, int],
     tally: Tally,
     *,
     markup: Decimal,
     source: str,
     actor: str,
-    sell_at: Decimal | None = None,
 ) -> None:
-    """One model with offers and prices. `sell_at`: its prices are costs, sold at that markup."""
-    row = Model.objects.filter(catalog_id=entry.id).first()
-    if row is None:
-        if not entry.prices:
-            document.source.add(
-                (*entry.path, "prices"), 'is missing (a free model says input: "0", output: "0")'
-            )
-            return
-        row = Model.objects.create(
-            catalog_id=entry.id, provider_id=known[entry.provider], **entry.columns
-        )
-        apply_offers(row, entry.offers, known)
-        tally.add("created", "model", entry.id)
-    else:
-        changed = write_columns(row, entry.columns)
-        changed = apply_offers(row, entry.offers, known) or changed
-        tally.add("updated" if changed else "unchanged", "model", entry.id)
+    changed = write_columns(row, entry.columns)
+    changed = _apply_offers(row, entry.offers, known) or changed
+    tally.add("updated" if changed else "unchanged", "model", entry.id)
     if not entry.prices:
         return
-    if sell_at is not None:
-        wanted = prices.marked_up(prices.sheet(entry.prices, Decimal(1)), sell_at)
-    else:
-        wanted = prices.sheet(entry.prices, markup, standing=prices.current(row))
+    wanted = prices.sheet(entry.prices, markup, standing=prices.current(row))
     try:
         outcome = prices.revise(
             row,
@@ -206,28 +241,35 @@ def apply_model(
         tally.add(outcome, "price", entry.id)
 
 
-def apply_offers(model: Model, entries: tuple[OfferEntry, ...], known: dict[str, int]) -> bool:
+def _apply_offers(model: Model, entries: tuple[OfferEntry, ...], known: Mapping[str, int]) -> bool:
     """Exactly these offers; False where they stand already."""
     stands = {(row.provider_id, row.upstream_model): row for row in model.offers.all()}
     changed = False
     for entry in entries:
-        columns: dict[str, object] = {
-            "priority": entry.priority,
-            "weight": entry.weight,
-            "enabled": entry.enabled,
-            "costs": entry.costs,
-        }
         row = stands.pop((known[entry.provider], entry.upstream_model), None)
         if row is not None:
-            changed = write_columns(row, columns) or changed
+            changed = write_columns(row, _offer_columns(entry)) or changed
             continue
-        Offer.objects.create(
-            model=model,
-            provider_id=known[entry.provider],
-            upstream_model=entry.upstream_model,
-            **columns,
-        )
+        _offer(model, entry, known).save()
         changed = True
     for row in stands.values():
         row.delete()
     return changed or bool(stands)
+
+
+def _offer(model: Model, entry: OfferEntry, known: Mapping[str, int]) -> Offer:
+    return Offer(
+        model=model,
+        provider_id=known[entry.provider],
+        upstream_model=entry.upstream_model,
+        **_offer_columns(entry),
+    )
+
+
+def _offer_columns(entry: OfferEntry) -> dict[str, object]:
+    return {
+        "priority": entry.priority,
+        "weight": entry.weight,
+        "enabled": entry.enabled,
+        "costs": entry.costs,
+    }

@@ -4,7 +4,7 @@ Nothing here edits an approved version but for its end (the database refuses the
 the database's. Reading prices for a request is `catalog.snapshot`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal, NamedTuple
@@ -119,6 +119,35 @@ def revise(
     return "updated" if versions else "created"
 
 
+class First(NamedTuple):
+    """The first prices of a model, from an instant on (now)."""
+
+    model: Model
+    sheet: Sheet
+    effective_from: datetime | None
+    source: str
+
+
+def begin(firsts: Iterable[First], *, actor: str) -> None:
+    """For models that this transaction has made: what `revise` does, for all of them at once."""
+    now = database_now()
+    wanted = list(firsts)
+    drafts = PriceVersion.objects.bulk_create(
+        PriceVersion(
+            model=first.model, effective_from=first.effective_from or now, source=first.source
+        )
+        for first in wanted
+    )
+    PriceComponent.objects.bulk_create(
+        component
+        for draft, first in zip(drafts, wanted, strict=True)
+        for component in _components(draft, first.sheet)
+    )
+    PriceVersion.objects.filter(pk__in=[draft.pk for draft in drafts]).update(
+        status=PriceVersion.Status.APPROVED, approved_by=actor
+    )
+
+
 @transaction.atomic
 def adopt(draft: PriceVersion, actor: str) -> None:
     """Approve a draft that has its components: from its start, or from now if that has passed."""
@@ -147,7 +176,11 @@ def _take_over(
 
 def write(version: PriceVersion, wanted: Sheet) -> None:
     """The components of a draft."""
-    PriceComponent.objects.bulk_create(
+    PriceComponent.objects.bulk_create(_components(version, wanted))
+
+
+def _components(version: PriceVersion, wanted: Sheet) -> Iterator[PriceComponent]:
+    return (
         PriceComponent(
             price_version=version,
             unit=place.unit,

@@ -5,17 +5,18 @@ from an environment variable follow it, and Ollama is enabled where OLLAMA_BASE_
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
 from django.db import transaction
 
-from catalog import importer, upstream_keys
+from catalog import importer, prices, upstream_keys
 from catalog.file import document
 from catalog.file.entries import KEEP, Document, ProviderEntry
 from catalog.file.providers import is_base_url
 from catalog.file.reading import parse_yaml
-from catalog.importer import Tally
+from catalog.importer import NewModel, Tally
 from catalog.models import CatalogSettings, Model, Provider
 from catalog.types import SANDBOXES, Changes
 
@@ -47,21 +48,16 @@ def seed(environ: Mapping[str, str]) -> Changes:
     _ollama(environ.get("OLLAMA_BASE_URL", "").strip(), tally)
     known = dict(Provider.objects.values_list("name", "pk"))
     models = set(Model.objects.values_list("catalog_id", flat=True))
+    new = []
     for model in wanted.models:
         if model.id in models:
             tally.add("unchanged", "model", model.id)
-            continue
-        fixed = model.provider in FIXED
-        importer.apply_model(
-            wanted,
-            model,
-            known,
-            tally,
-            markup=markup,
-            source="sandbox" if fixed else importer.SEED,
-            actor="seed",
-            sell_at=None if fixed else markup,
-        )
+        elif model.provider in FIXED:
+            new.append(NewModel(model, prices.sheet(model.prices, markup), "sandbox"))
+        else:  # the file tells what they cost us
+            costs = prices.sheet(model.prices, Decimal(1))
+            new.append(NewModel(model, prices.marked_up(costs, markup), importer.SEED))
+    importer.create_models(wanted, new, known, tally, actor="seed")
     wanted.source.check()
     transaction.on_commit(importer.announce)
     return tally.changes()

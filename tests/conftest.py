@@ -6,12 +6,17 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Generator
+import uuid
+from collections.abc import Generator, Iterator
 from typing import Protocol
 
+import psycopg
 import pytest
+from django.conf import settings
+from django.db import connection
+from pytest_django.plugin import DjangoDbBlocker
 
-from tests import parallel
+from tests import databases, parallel
 
 _workers: list[int] = []  # their process numbers
 
@@ -44,8 +49,44 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """A worker ends with the process that started it, and what it started ends with it."""
-    if hasattr(config, "workerinput") and sys.platform == "linux":
+    if not hasattr(config, "workerinput"):
+        databases.begin()
+    elif sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What no test has asked for is not worth a server that answers."""
+    if not hasattr(config, "workerinput"):
+        with contextlib.suppress(psycopg.OperationalError):
+            databases.end()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> None:
+    """A real one takes a third of a second, and here hundreds are made."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """The database of the tests that roll back: a clone, too."""
+    with (
+        django_db_blocker.unblock(),
+        databases.own(f"test_{connection.settings_dict['NAME']}_{os.getpid()}"),
+    ):
+        yield
+
+
+@pytest.fixture
+def own_database(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[databases.OwnDatabase]:
+    """A database for one test; Django's default connection points to it meanwhile."""
+    with django_db_blocker.unblock(), databases.own(f"test_own_{uuid.uuid4().hex}") as database:
+        yield database
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -26,7 +26,7 @@ from ccapi.core.errors import (
     KeyRevoked,
     Unauthorized,
 )
-from tests.accounts.own_database import OwnDatabase, leave
+from tests.databases import OwnDatabase, leave
 
 pytestmark = pytest.mark.usefixtures("own_database")
 
@@ -267,7 +267,7 @@ asyncio.run(main())
 def test_revocation_acts_within_a_second_in_every_process(
     own_database: OwnDatabase, key: NewKey, redis_url: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", own_database.url())
+    monkeypatch.setenv("DATABASE_URL", own_database.url)
     monkeypatch.setenv("REDIS_URL", redis_url or settings.REDIS_URL)
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", settings.SETTINGS_MODULE)
     monkeypatch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
@@ -305,7 +305,7 @@ def test_a_change_by_plain_sql_acts_too(own_database: OwnDatabase, key: NewKey) 
     async def main() -> None:
         await api.authenticate(key.secret)
         await asyncio.sleep(0.2)
-        async with await psycopg.AsyncConnection.connect(own_database.url()) as connection:
+        async with await psycopg.AsyncConnection.connect(own_database.url) as connection:
             await connection.execute("UPDATE api_key SET revoked_at = now()")
         assert await refused_after(key.secret, KeyRevoked) < 1
 

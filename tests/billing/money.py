@@ -1,17 +1,14 @@
 """What tests of money need: an organization with a key, a priced model, and requests."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
-import psycopg
 from django.db import connection
-from psycopg.conninfo import make_conninfo
 
 from accounts import api as accounts
 from accounts.models import ApiKey
@@ -27,6 +24,7 @@ from catalog.units import PER
 from ccapi.core import postgres
 from ccapi.core.ids import uuid7
 from ccapi.core.usage import Usage
+from tests.databases import leave
 
 Value = TypeVar("Value")
 
@@ -154,29 +152,3 @@ def rows(sql: str, *params: int | str | UUID) -> list[tuple[Any, ...]]:
 def broken() -> dict[str, int]:
     """The invariants that are broken; none, if all is well."""
     return {finding.name: finding.broken for finding in audit() if finding.broken}
-
-
-def administer(statement: str, *params: object) -> None:
-    of = connection.settings_dict
-    given = {"user": of["USER"], "password": of["PASSWORD"], "host": of["HOST"], "port": of["PORT"]}
-    present = {key: value for key, value in given.items() if value}
-    with psycopg.connect(make_conninfo(dbname="postgres", **present), autocommit=True) as admin:
-        admin.execute(statement.encode(), params)
-
-
-def leave() -> None:
-    """Close Django's connections, the idle ones of its pool too: a template must have none."""
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL backend alone
-
-
-@contextmanager
-def away() -> Iterator[None]:
-    """PostgreSQL refuses this test's database: open connections end, new ones are not accepted."""
-    name = connection.settings_dict["NAME"]
-    administer(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-    administer("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
-    try:
-        yield
-    finally:
-        administer(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')

@@ -8,7 +8,8 @@ import pytest
 
 from ccapi.core import postgres
 from ccapi.core.errors import BillingUnavailable
-from tests.billing.money import Bank, away, running
+from tests import databases
+from tests.billing.money import Bank, running
 
 
 def test_holds_may_be_forgotten_in_a_crash_and_nothing_else(bank: Bank) -> None:
@@ -34,7 +35,7 @@ def test_batches_of_money_are_planned_once_and_by_index(bank: Bank) -> None:
 def test_an_idle_connection_that_died_is_replaced_unseen(bank: Bank) -> None:
     async def ask() -> object:
         await asyncio.gather(*[postgres.fetch_one("SELECT 1") for _ in range(4)])
-        with away():
+        with databases.current().away():
             pass
         return await postgres.fetch_one("SELECT 2")
 
@@ -44,7 +45,7 @@ def test_an_idle_connection_that_died_is_replaced_unseen(bank: Bank) -> None:
 def test_an_outage_is_told_at_once_and_over_at_once(bank: Bank) -> None:
     async def ask() -> tuple[float, float]:
         await postgres.fetch_one("SELECT 1")
-        with away():
+        with databases.current().away():
             began = time.monotonic()
             for _ in range(3):
                 with pytest.raises(BillingUnavailable):

@@ -24,9 +24,10 @@ from billing import generations
 from billing.types import STATUSES
 from ccapi.core.errors import InvalidParameter
 from ccapi.core.ids import generation_id, uuid7
-from tests.billing.money import Bank, leave, open_bank, rows
+from tests.billing.money import Bank, open_bank, rows
 from tests.billing.usage_rows import add
-from tests.e2e.stack import Web, with_database
+from tests.databases import OwnDatabase, leave, url_of
+from tests.e2e.stack import Web
 
 # Django's test client is synchronous; a server is not, and reads the answer as it comes.
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
@@ -48,7 +49,7 @@ def bank(db: None) -> Bank:
 
 
 @pytest.fixture
-def real_bank(database: str) -> Bank:
+def real_bank(own_database: OwnDatabase) -> Bank:
     """One whose commits others see."""
     return open_bank()
 
@@ -295,7 +296,7 @@ def test_every_status_that_the_gateway_writes_can_be_asked_for() -> None:
 @pytest.fixture
 def web(real_bank: Bank) -> Iterator[Web]:
     """The product's own web process on this test's database."""
-    url = with_database(os.environ["DATABASE_URL"], connection.settings_dict["NAME"])
+    url = url_of(connection.settings_dict["NAME"])
     leave()
     process = Web({**os.environ, "DATABASE_URL": url, "CCAPI_LOG_LEVEL": "warning"})
     yield process

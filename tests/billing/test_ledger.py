@@ -15,6 +15,7 @@ from ccapi.core import postgres
 from ccapi.core.errors import BillingUnavailable
 from ccapi.core.usage import Usage
 from tests.billing.money import LOCK, Bank, broken, open_bank, rows, running
+from tests.databases import OwnDatabase
 
 OUTCOME = "SELECT outcome, charge_nano, captured_nano, overage_nano, without_hold FROM settlement"
 JOURNAL = """
@@ -24,7 +25,7 @@ JOURNAL = """
 
 
 @pytest.fixture(autouse=True)
-def all_invariants_hold(database: str) -> Iterator[None]:
+def all_invariants_hold(own_database: OwnDatabase) -> Iterator[None]:
     yield
     assert broken() == {}
 

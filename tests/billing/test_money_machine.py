@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from ccapi.core.ids import uuid7
 from tests.billing import storm
 from tests.billing.money import broken, open_bank, rows
+from tests.databases import OwnDatabase
 
 TOKEN = 2000  # nano-dollars
 HOLD = "SELECT verdict, posted, held, available FROM hold_batch_v1(%s, 60, 'machine')"
@@ -175,7 +176,7 @@ class Money(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(300)
-def test_no_life_of_a_wallet_breaks_an_invariant(database: str) -> None:
+def test_no_life_of_a_wallet_breaks_an_invariant(own_database: OwnDatabase) -> None:
     run_state_machine_as_test(
         Money,
         settings=settings(

@@ -14,8 +14,9 @@ from pytest_django.plugin import DjangoDbBlocker
 from billing import api, ledger
 from billing.types import Hold
 from ccapi.core.errors import BillingUnavailable
-from tests.billing.money import Bank, broken, leave, open_bank, rows, running
+from tests.billing.money import Bank, broken, open_bank, rows, running
 from tests.billing.server import Server
+from tests.databases import leave
 
 CREDIT = 10_000_000
 

@@ -14,7 +14,8 @@ from billing import api
 from billing.types import Attempt, Hold, Outcome
 from ccapi.core.ids import generation_id, request_id, uuid7
 from ccapi.core.usage import Usage
-from tests.billing.money import Bank, broken, leave, open_bank, rows, running
+from tests.billing.money import Bank, broken, open_bank, rows, running
+from tests.databases import leave
 
 
 @pytest.fixture(autouse=True)

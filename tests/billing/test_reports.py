@@ -22,8 +22,9 @@ from billing import api, reports
 from billing.types import Bound, Outcome
 from ccapi.core.errors import InvalidParameter
 from ccapi.core.usage import Usage
-from tests.billing.money import Bank, broken, leave, open_bank, price, rows, running
+from tests.billing.money import Bank, broken, open_bank, price, rows, running
 from tests.billing.usage_rows import add
+from tests.databases import OwnDatabase, leave
 
 JSON = "application/json"
 NOON = datetime(2026, 10, 7, 12, tzinfo=UTC)
@@ -44,7 +45,7 @@ def bank(db: None) -> Bank:
 
 
 @pytest.fixture
-def real_bank(database: str) -> Bank:
+def real_bank(own_database: OwnDatabase) -> Bank:
     """One whose commits others see."""
     return open_bank()
 

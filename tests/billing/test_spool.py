@@ -11,13 +11,15 @@ from billing import api, ledger, records, spool
 from billing.types import Hold
 from ccapi.core import postgres
 from ccapi.core.errors import BillingUnavailable
-from tests.billing.money import LOCK, Bank, away, broken, leave, rows, running
+from tests import databases
+from tests.billing.money import LOCK, Bank, broken, rows, running
+from tests.databases import OwnDatabase, leave
 
 SETTLED = "SELECT request_id FROM settlement"
 
 
 @pytest.fixture(autouse=True)
-def all_invariants_hold(database: str) -> Iterator[None]:
+def all_invariants_hold(own_database: OwnDatabase) -> Iterator[None]:
     yield
     assert broken() == {}
 
@@ -27,7 +29,7 @@ def test_settlements_wait_on_disk_while_postgresql_is_away(bank: Bank, spool_dir
 
     async def outage() -> tuple[int, float]:
         holds = [await api.admit(bank.wants(1)) for _ in range(20)]
-        with away():
+        with databases.current().away():
             for hold in holds:
                 api.settle(bank.used(hold, 1))
             with pytest.raises(BillingUnavailable):
@@ -80,7 +82,7 @@ def test_a_queue_that_is_never_empty_is_no_outage_once_postgresql_answers(
     async def busy() -> tuple[float, int]:
         book = ledger.current()
         holds = [await api.admit(bank.wants(1)) for _ in range(60)]
-        with away():
+        with databases.current().away():
             api.settle(bank.used(holds.pop(), 1))
             while not lines_in(spool_dir):  # noqa: ASYNC110 - it is not of this loop
                 await asyncio.sleep(0.01)
@@ -106,7 +108,7 @@ def leave_on_disk(bank: Bank, count: int) -> list[Hold]:
 
     async def dying() -> list[Hold]:
         holds = [await api.admit(bank.wants(1)) for _ in range(count)]
-        with away():
+        with databases.current().away():
             for hold in holds:
                 api.settle(bank.used(hold, 1))
             assert not await api.drain(0.3)

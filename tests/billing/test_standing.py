@@ -27,15 +27,16 @@ from ccapi.core.errors import (
 )
 from ccapi.core.ids import generation_id
 from ccapi.core.usage import Usage
-from tests.billing.money import Bank, broken, leave, price, rows, running
+from tests.billing.money import Bank, broken, price, rows, running
 from tests.catalog.catalog_documents import model, provider
+from tests.databases import OwnDatabase, leave
 
 OUTCOME = "SELECT outcome, charge_nano, captured_nano, overage_nano, settled_by FROM settlement"
 SWEEP = "SELECT request_id FROM sweep_holds_v1(500, 0, 'test')"
 
 
 @pytest.fixture(autouse=True)
-def all_invariants_hold(database: str) -> Iterator[None]:
+def all_invariants_hold(own_database: OwnDatabase) -> Iterator[None]:
     yield
     assert broken() == {}
 

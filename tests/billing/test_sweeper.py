@@ -8,7 +8,8 @@ from pytest_django.fixtures import Settings
 from billing import api, ledger, sweeper
 from billing.types import Hold
 from ccapi.core import postgres
-from tests.billing.money import Bank, broken, leave, rows, running
+from tests.billing.money import Bank, broken, rows, running
+from tests.databases import leave
 
 SWEEP = "SELECT request_id, amount_nano FROM sweep_holds_v1(%s, %s, 'test')"
 

@@ -17,8 +17,8 @@ from catalog import api, follower, prices
 from catalog.types import Snapshot
 from ccapi.core import postgres, valkey
 from ccapi.core.errors import BillingUnavailable
-from tests.accounts.own_database import OwnDatabase, leave
 from tests.catalog.catalog_documents import model, provider
+from tests.databases import OwnDatabase, leave
 
 WITHIN_S = 1.0
 SLACK_S = 0.5  # what a busy test machine may add to the second
@@ -111,7 +111,7 @@ def test_another_process_follows_a_change(own_database: OwnDatabase, settings: S
         [sys.executable, "-c", CHILD],
         env={
             **os.environ,
-            "DATABASE_URL": own_database.url(),
+            "DATABASE_URL": own_database.url,
             "REDIS_URL": DEAD_VALKEY,
             "DJANGO_SETTINGS_MODULE": "ccapi.settings",
             "PYTHONPATH": str(settings.BASE_DIR),

@@ -1,4 +1,4 @@
-"""Makes a database ready for whole-product tests: tables, fake providers, accounts with credit.
+"""Makes a migrated database ready for whole-product tests: fake providers, accounts with credit.
 
 Run as a process of its own (`python -m tests.e2e.prepare`), since it needs `DATABASE_URL` of that
 database. Prints one JSON line: the accounts.
@@ -109,12 +109,9 @@ def main() -> None:
     import django
 
     django.setup()
-    from django.core.management import call_command
-
     from catalog.api import import_document
     from tests.e2e.customers import make
 
-    call_command("migrate", verbosity=0)
     import_document(document(arguments.upstream, arguments.dead))
     if more := json.loads(arguments.catalog):
         import_document(more)

@@ -16,15 +16,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import anthropic
 import httpx2
 import msgspec
 import openai
 import psycopg
-from psycopg import sql
 
+from tests import databases
 from tests.fakes.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,9 +100,8 @@ class Stack:
         catalog: dict[str, Any] | None = None,
     ) -> None:
         self.upstream = upstream
-        self._server = os.environ["DATABASE_URL"]
         self.database = f"ccapi_e2e_{name}_{os.getpid()}"
-        self.database_url = with_database(self._server, self.database)
+        self.database_url = databases.url_of(self.database)
         self._artefacts = tempfile.TemporaryDirectory()
         self.environment = {
             **os.environ,
@@ -125,7 +123,7 @@ class Stack:
             **(environment or {}),
         }
         self._webs: list[Web] = []
-        self._admin(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
+        databases.clone(self.database)
         arguments = ["--upstream", upstream.url, "--dead", dead_url]
         if catalog is not None:
             arguments += ["--catalog", json.dumps(catalog)]
@@ -138,8 +136,7 @@ class Stack:
         for web in self._webs:
             web.stop()
         self._artefacts.cleanup()
-        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-        self._admin(drop.format(sql.Identifier(self.database)))
+        databases.drop(self.database)
 
     @property
     def webs(self) -> list[Web]:
@@ -234,15 +231,6 @@ class Stack:
         assert answer.status_code == 200, answer.text
         receipt: dict[str, Any] = answer.json()
         return receipt
-
-    def _admin(self, statement: sql.Composed) -> None:
-        with psycopg.connect(with_database(self._server, "postgres"), autocommit=True) as server:
-            server.execute(statement)
-
-
-def with_database(url: str, name: str) -> str:
-    """The same server's URL, with another database."""
-    return urlunsplit(urlsplit(url)._replace(path="/" + name))
 
 
 @contextlib.contextmanager

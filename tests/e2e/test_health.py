@@ -14,7 +14,8 @@ from ccapi.core import clock, valkey
 from ccapi.health import Checks, Readiness
 from gateway.routing import board
 from gateway.routing.breakers import Place
-from tests.billing.money import leave
+from tests import databases
+from tests.databases import leave
 from tests.e2e.stack import Stack
 from tests.fakes.upstream import closed_port
 
@@ -109,10 +110,11 @@ def test_tables_that_are_not_those_of_this_code_are_not_ready(stack: Stack) -> N
     settings = connections["default"].settings_dict
     settings["NAME"] = f"{stack.database}_empty"
     name = sql.Identifier(settings["NAME"])
-    stack._admin(sql.SQL("CREATE DATABASE {}").format(name))
+    with databases.administering() as server:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(name))
     try:
         checks = looked()
     finally:
-        stack._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        databases.drop(settings["NAME"])
 
     assert (checks["postgres"], checks["migrations"]) == ("ok", "failed")

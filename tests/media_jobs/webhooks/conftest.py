@@ -6,10 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.api import create_organization, organization_pk
-from tests.accounts.conftest import own_database, template
 from tests.fakes.receiver import Answer, Receiver
-
-__all__ = ["own_database", "template"]
 
 MakeReceiver = Callable[..., Receiver]
 

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from accounts.api import create_organization, organization_pk
 from media_jobs.webhooks import api, outbox
 from media_jobs.webhooks.models import Attempt, Delivery
-from tests.accounts.own_database import OwnDatabase
+from tests.databases import OwnDatabase
 from tests.fakes.receiver import Receiver
 from tests.media_jobs.webhooks.conftest import MakeReceiver
 
@@ -46,7 +46,7 @@ def worker(
 ) -> "Iterator[subprocess.Popen[str]]":
     environment = {
         **os.environ,
-        "DATABASE_URL": database.url(),
+        "DATABASE_URL": database.url,
         "DJANGO_SETTINGS_MODULE": "ccapi.settings",
         "CCAPI_EGRESS_ALLOW": receiver.host,
     }
