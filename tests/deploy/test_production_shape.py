@@ -83,7 +83,10 @@ def _settled(shape: Shape, load: Load) -> None:
         time.sleep(0.1)
     charged = shape.rows("SELECT count(*) FROM settlement WHERE captured_nano > 0")[0][0]
     assert isinstance(charged, int)
-    assert charged >= load.served
+    kinds = shape.rows(
+        "SELECT outcome, without_hold, captured_nano > 0, count(*) FROM settlement GROUP BY 1, 2, 3"
+    )
+    assert charged >= load.served, kinds
 
 
 def test_a_web_process_asks_who_forwards_before_it_believes(shape: Shape) -> None:

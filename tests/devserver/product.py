@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,11 @@ def running(*arguments: str, data: Path, root: Path = ROOT, **more: str) -> Iter
         command.close()
 
 
-def descendants(ancestor: int) -> set[int]:
-    """Process numbers of everything below a process, by the kernel's own account."""
+def descendants(ancestor: int, *, besides: Collection[int] = ()) -> set[int]:
+    """Process numbers of everything below a process, by the kernel's own account.
+
+    But for those of `besides` and what these have begun.
+    """
     parents: dict[int, int] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # ended while we were looking
@@ -133,7 +136,7 @@ def descendants(ancestor: int) -> set[int]:
     found: set[int] = set()
     fresh = {ancestor}
     while fresh:
-        fresh = {pid for pid, parent in parents.items() if parent in fresh} - found
+        fresh = {pid for pid, parent in parents.items() if parent in fresh} - found - {*besides}
         found |= fresh
     return found
 

@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +23,117 @@ from tests.devserver.product import Running, running
 SERVE = ("serve", "--json", "--no-local-models", "--port")
 
 
+@dataclass
+class Ended:
+    """A start with two web processes, and how it ended."""
+
+    data: Path
+    before: dict[str, Any]  # what the folder told then
+    output: str
+    said: str
+    found: str  # by the question that was asked meanwhile
+    answer: dict[str, Any]
+    family: set[int]
+    webs: set[int]
+    code: int
+    left: dict[int, str]
+
+    @property
+    def ready(self) -> dict[str, Any]:
+        line: dict[str, Any] = json.loads(self.output)
+        return line
+
+
+def start(
+    data: Path, how: signal.Signals, *arguments: str, until: str, question: Sequence[str]
+) -> Ended:
+    """Run it until it says so, ask it for an answer and a command for another, and end it."""
+    before = credentials(data)
+    with running("serve", *arguments, "--no-local-models", "--workers", "2", data=data) as command:
+        command.wait_for(until)
+        url = re.findall(r"http://127\.0\.0\.1:\d+", command.output)[0]
+        answer = ask({"url": url, "api_key": credentials(data)["api_key"]})
+        found = product.manage(*question, data=data)
+        family = command.family()
+        webs = pids_named(command, "ccapi.web")
+        code = command.end(how)
+        left = product.wait_until_gone(family)
+        return Ended(
+            data=data,
+            before=before,
+            output=command.output,
+            said=command.told(),
+            found=found.stdout + found.stderr,
+            answer=answer,
+            family=family,
+            webs=webs,
+            code=code,
+            left=left,
+        )
+
+
+def credentials(data: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((data / "credentials.json").read_text())
+    return told
+
+
 @pytest.fixture(scope="module")
-def data() -> Iterator[Path]:
-    """A data folder on which `serve` has run before."""
+def serving(data: Path) -> Iterator[Running]:
+    """One that goes on, on a folder of its own, for the tests that do not end it."""
     with product.data_folder() as folder:
-        with running(*SERVE, "0", data=folder) as command:
+        subprocess.run(["cp", "-a", f"{data}/.", folder], check=True)
+        with running(*SERVE, str(processes.free_port()), data=folder) as command:
             command.ready()
-            command.end(signal.SIGTERM)
-        yield folder
+            yield command
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[Running]:
-    """One that goes on, on a data folder of its own, for the tests that do not end it."""
-    with (
-        product.data_folder() as folder,
-        running(*SERVE, str(processes.free_port()), data=folder) as command,
-    ):
-        command.ready()
-        yield command
+def again(data: Path, port: str) -> Ended:
+    """A second time, ended by SIGTERM."""
+    query = "SELECT posted_nano FROM wallet"
+    ask_for = ("db", "psql", "-Atc", query)
+    return start(data, signal.SIGTERM, "--json", "--port", port, until=r"\}\n", question=ask_for)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def changed(again: Ended, for_a_person: tuple[int, Ended]) -> Ended:
+    """After the key was revoked and the login's owner had taken another password; killed."""
+    data, email = again.data, for_a_person[1].before["admin"]["email"]  # those two came before
+    user = f"get_user_model().objects.get(email={email!r})"
+    change = f"user = {user}; user.set_password('their own choice'); user.save()"
+    check = f"print({user}.check_password('their own choice'))"
+    shell = ("shell", "--no-imports", "-c")
+    door = "from django.contrib.auth import get_user_model; "
+    key = "from accounts.models import ApiKey; from django.utils.timezone import now; "
+    revoke = "; ApiKey.objects.update(revoked_at=now())"
+    assert product.manage(*shell, door + key + change + revoke, data=data).returncode == 0
+    return start(
+        data,
+        signal.SIGKILL,
+        "--json",
+        "--port",
+        "0",
+        until=r"\}\n",
+        question=(*shell, door + check),
+    )
+
+
+@pytest.fixture(scope="module")
+def for_a_person(data: Path) -> tuple[int, Ended]:
+    """The port that was taken, and what stood on the terminal until Ctrl-C."""
+    with socket.create_server(("127.0.0.1", processes.free_port())) as taken:
+        number: int = taken.getsockname()[1]
+        return number, start(
+            data,
+            signal.SIGINT,
+            "--port",
+            str(number),
+            until=r"(?s)CCAPI is ready\..*Ctrl-C stops everything\.",
+            question=("db", "url"),
+        )
+
+
+@pytest.fixture(scope="module")
 def port() -> str:
     return str(processes.free_port())
 
@@ -123,66 +214,56 @@ def test_a_web_process_that_dies_is_started_again(serving: Running) -> None:
 
 
 def test_the_next_start_tells_the_same_key_and_login_and_gives_no_credit_again(
-    data: Path, port: str
+    again: Ended, port: str
 ) -> None:
-    before = json.loads((data / "credentials.json").read_text())
-    with running(*SERVE, port, data=data) as command:
-        ready = command.ready()
-        wallets = product.manage("db", "psql", "-Atc", "SELECT posted_nano FROM wallet", data=data)
-        command.end(signal.SIGTERM)
+    same = {"url": f"http://127.0.0.1:{port}", "metrics": again.ready["metrics"]}
 
-    assert ready == {"url": f"http://127.0.0.1:{port}", "metrics": ready["metrics"], **before}
-    assert wallets.stdout == "25000000000\n"
+    assert again.ready == {**same, **again.before}
+    assert again.found == "25000000000\n"
 
 
-def test_a_revoked_key_is_replaced_at_the_next_start(data: Path, port: str) -> None:
-    before = json.loads((data / "credentials.json").read_text())
-    revoke = "UPDATE api_key SET revoked_at = now()"
-    assert product.manage("db", "psql", "-c", revoke, data=data).returncode == 0
-
-    with running(*SERVE, port, data=data) as command:
-        ready = command.ready()
-        answer = ask(ready)
-        command.end(signal.SIGTERM)
-
-    assert ready["organization"] == before["organization"]
-    assert ready["api_key"] != before["api_key"]
-    assert answer["choices"]
+def test_a_revoked_key_is_replaced_at_the_next_start(again: Ended, changed: Ended) -> None:
+    assert changed.ready["organization"] == again.ready["organization"]
+    assert changed.ready["api_key"] != again.ready["api_key"]
+    assert changed.answer["choices"]
 
 
-def test_a_password_that_its_owner_has_changed_is_neither_told_nor_reset(
-    data: Path, port: str
+def test_a_password_that_its_owner_has_changed_is_neither_told_nor_reset(changed: Ended) -> None:
+    assert changed.ready["admin"] == {"email": changed.before["admin"]["email"], "password": None}
+    assert changed.found == "True\n"
+
+
+def test_a_person_reads_the_url_at_the_next_free_port_the_login_and_a_curl_line(
+    data: Path, for_a_person: tuple[int, Ended]
 ) -> None:
-    email = json.loads((data / "credentials.json").read_text())["admin"]["email"]
-    user = f"get_user_model().objects.get(email={email!r})"
-    change = f"user = {user}; user.set_password('their own choice'); user.save()"
-    check = f"print({user}.check_password('their own choice'))"
-    door = "from django.contrib.auth import get_user_model; "
-    assert product.manage("shell", "--no-imports", "-c", door + change, data=data).returncode == 0
+    number, told = for_a_person
+    text = told.output
+    given = next(n for n in range(number + 1, number + 50) if f"http://127.0.0.1:{n}\n" in text)
 
-    with running(*SERVE, port, data=data) as command:
-        ready = command.ready()
-        kept = product.manage("shell", "--no-imports", "-c", door + check, data=data)
-        command.end(signal.SIGTERM)
-
-    assert ready["admin"] == {"email": email, "password": None}
-    assert kept.stdout == "True\n"
+    assert f"Port {number} is taken; using {given}." in told.said
+    assert f"curl -s http://127.0.0.1:{given}/v1/chat/completions" in text
+    assert f"Authorization: Bearer {told.before['api_key']}" in text
+    assert told.before["admin"]["email"] in text
+    assert (data / "credentials.json").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_however_it_ends(data: Path, port: str, how: signal.Signals) -> None:
-    with running(*SERVE, port, "--workers", "2", data=data) as command:
-        command.ready()
-        family = command.family()
-        webs = pids_named(command, "ccapi.web")
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, -9)]
+)
+def test_nothing_is_left_however_it_ends(
+    again: Ended,
+    for_a_person: tuple[int, Ended],
+    changed: Ended,
+    how: signal.Signals,
+    code: int,
+) -> None:
+    ended = {signal.SIGTERM: again, signal.SIGINT: for_a_person[1], signal.SIGKILL: changed}[how]
 
-        code = command.end(how)
-        left = product.wait_until_gone(family)
-
-    assert len(webs) == 2
-    assert len(family) >= 9  # itself, two databases, sandbox, beat, two workers, two web processes
-    assert code == (-9 if how == signal.SIGKILL else 0)
-    assert not left
+    assert len(ended.webs) == 2
+    # Itself, two databases, sandbox, beat, two workers, two web processes.
+    assert len(ended.family) >= 9
+    assert ended.code == code
+    assert not ended.left
 
 
 def test_when_postgresql_dies_everything_ends_and_the_code_says_so(data: Path, port: str) -> None:
@@ -218,22 +299,3 @@ def test_a_second_ctrl_c_does_not_wait_for_a_long_answer(data: Path, port: str) 
 
     assert took_s < 5
     assert not left
-
-
-def test_a_person_reads_the_url_at_the_next_free_port_the_login_and_a_curl_line(
-    data: Path,
-) -> None:
-    with socket.create_server(("127.0.0.1", processes.free_port())) as taken:
-        number = taken.getsockname()[1]
-        with running("serve", "--no-local-models", "--port", str(number), data=data) as command:
-            text = command.wait_for(r"(?s)CCAPI is ready\..*Ctrl-C stops everything\.")
-            told = command.told()
-            command.end(signal.SIGINT)
-
-    credentials = json.loads((data / "credentials.json").read_text())
-    given = next(n for n in range(number + 1, number + 50) if f"http://127.0.0.1:{n}\n" in text)
-    assert f"Port {number} is taken; using {given}." in told
-    assert f"curl -s http://127.0.0.1:{given}/v1/chat/completions" in text
-    assert f"Authorization: Bearer {credentials['api_key']}" in text
-    assert credentials["admin"]["email"] in text
-    assert (data / "credentials.json").stat().st_mode & 0o777 == 0o600
