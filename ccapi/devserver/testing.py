@@ -17,7 +17,13 @@ from ccapi.devserver.supervisor import Interrupted, interruptible
 
 # They come along with the embedded servers' wheels, whose Python layers we do not use.
 WITHOUT_PLUGINS = ("-p", "no:valkey", "-p", "no:platformdirs")
-HURRIED = ("fsync = off", "full_page_writes = off", "synchronous_commit = off")
+HURRIED = (
+    "fsync = off",
+    "full_page_writes = off",
+    "synchronous_commit = off",
+    # Who connects and then says nothing more holds up `DROP DATABASE`: by default for a minute.
+    "authentication_timeout = 5s",
+)
 GRACE_S = 10.0  # for fixtures to stop what they have started
 # Reads until we are gone, however that happens, and then removes the folder. Servers that are just
 # ending may still write into it, so it tries for a while.
