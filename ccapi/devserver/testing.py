@@ -22,7 +22,7 @@ HURRIED = (
     "full_page_writes = off",
     "synchronous_commit = off",
     # Who connects and then says nothing more holds up `DROP DATABASE`: by default for a minute.
-    "authentication_timeout = 5s",
+    "authentication_timeout = 5",
 )
 GRACE_S = 10.0  # for fixtures to stop what they have started
 # Reads until we are gone, however that happens, and then removes the folder. Servers that are just
