@@ -12,7 +12,7 @@ import pytest
 # What takes long begins early, so that the end is not one worker's. Each of these folders has a
 # product that its tests share; no more workers than told build it.
 HOMES = {
-    "tests/devserver/": 2,
+    "tests/devserver/": 1,
     "tests/e2e/": 2,
     "tests/openapi/": 1,
     "tests/media_jobs/": 2,
