@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 # What a start makes stays: to look through it for garbage after every 700 objects takes an eighth
 # of its time. A web process has a word of its own about it (`gateway.api`).
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(50_000, 10, 10)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PRODUCTION = os.environ.get("CCAPI_ENV", "development") == "production"
