@@ -80,14 +80,9 @@ def quick_clients() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(
-    django_test_environment: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[None]:
+def django_db_setup(django_test_environment: None) -> Iterator[None]:
     """The database of the tests that roll back: a clone, too."""
-    with (
-        django_db_blocker.unblock(),
-        databases.own(f"test_{connection.settings_dict['NAME']}_{os.getpid()}"),
-    ):
+    with databases.own(f"test_{connection.settings_dict['NAME']}_{os.getpid()}"):
         yield
 
 

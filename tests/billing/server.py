@@ -1,5 +1,6 @@
 """A PostgreSQL of a test's own, to be stopped, killed and paused."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -86,7 +87,8 @@ class Server:
         """SIGSTOP: connections stay open and nobody answers. SIGCONT: as if nothing had been."""
         assert self._process is not None
         for process in self._all():
-            os.kill(process, how)
+            with contextlib.suppress(ProcessLookupError):  # a session that has ended meanwhile
+                os.kill(process, how)
 
     def _all(self) -> list[int]:
         assert self._process is not None

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 import yaml
 from genai_prices import Usage, calc_price
+from pytest_django import DjangoAssertNumQueries
 
 from catalog import api, prices, reference, seeding, upstream_keys
 from catalog.file.entries import ModelEntry
@@ -43,7 +44,6 @@ def spoken(entry: ModelEntry) -> bool:
     return any(line.unit == "input_characters" for line in entry.prices)
 
 
-@pytest.mark.django_db
 def test_the_quick_reader_reads_what_the_other_one_does() -> None:
     text = seeding.FILE.read_text(encoding="utf-8")
 
@@ -55,6 +55,18 @@ def test_the_quick_reader_reads_what_the_other_one_does() -> None:
     assert quick_source.problems == plain_source.problems
 
 
+@pytest.mark.django_db
+def test_hundreds_of_models_are_made_in_a_few_statements(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    """A first start waits for them."""
+    with django_assert_max_num_queries(60):
+        changes = api.seed({})
+
+    assert len(changes.created) > 400  # providers, models and prices
+
+
+@pytest.mark.django_db
 def test_a_fresh_catalog_calls_nobody_and_lists_who_waits() -> None:
     changes = api.seed({})
 

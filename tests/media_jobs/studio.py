@@ -306,3 +306,12 @@ def running(*, accounts: dict[str, int], name: str) -> Iterator[Studio]:
         finally:
             studio.close()
             stack.close()
+
+
+def wait_for_job(stack: Stack, job: str, condition: str, *, timeout_s: float = 20.0) -> None:
+    """Until its row meets a condition in SQL."""
+    deadline = time.monotonic() + timeout_s
+    query = f"SELECT 1 FROM media_job WHERE id = %s AND {condition}"  # noqa: S608 — ours
+    while not stack.rows(query, job.removeprefix("job_")):
+        assert time.monotonic() < deadline, f"{condition}: never"
+        time.sleep(0.02)

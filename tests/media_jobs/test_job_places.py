@@ -1,9 +1,7 @@
 """Orders at a provider that grants so many at once: never more, over all workers, and in turn."""
 
-import time
-
 from tests.e2e.stack import Account
-from tests.media_jobs.studio import Studio
+from tests.media_jobs.studio import Studio, wait_for_job
 
 NARROW, SINGLE = "Bearer upstream-secret-of-narrow", "Bearer upstream-secret-of-single"
 
@@ -107,19 +105,11 @@ def test_one_that_another_provider_failed_waits_for_the_full_one_and_is_not_aske
 
 
 def _started(studio: Studio, job: str) -> None:
-    _wait_for(studio, job, "started IS NOT NULL")
+    wait_for_job(studio.stack, job, "started IS NOT NULL")
 
 
 def _in_line(studio: Studio, job: str) -> None:
-    _wait_for(studio, job, "waits_for IS NOT NULL AND lease_until IS NULL")
-
-
-def _wait_for(studio: Studio, job: str, condition: str) -> None:
-    until = time.monotonic() + 10
-    query = f"SELECT 1 FROM media_job WHERE id = %s AND {condition}"  # noqa: S608 — ours
-    while not studio.stack.rows(query, job[4:]):
-        assert time.monotonic() < until, f"{condition}: never"
-        time.sleep(0.02)
+    wait_for_job(studio.stack, job, "waits_for IS NOT NULL AND lease_until IS NULL")
 
 
 def _end_time_of(studio: Studio, job: str) -> None:

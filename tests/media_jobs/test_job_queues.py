@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.media_jobs.studio import Studio, running
+from tests.media_jobs.studio import Studio, running, wait_for_job
 
 PROCESSES = 2
 BUSY_S = 5.0
@@ -38,7 +38,7 @@ def test_questions_cancellations_and_webhooks_do_not_wait_for_long_calls(house: 
         for words in ("polls=2", "never")
     )
     for job in (polled, given_up):
-        _wait_for_question(house, job)
+        wait_for_job(house.stack, job, "polls > 0")
     busy = [house.order(account, f"delay={BUSY_S} busy {each}") for each in range(PROCESSES)]
     until_all_are_busy(house)
     began = time.monotonic()
@@ -71,15 +71,6 @@ def test_what_became_a_call_meanwhile_is_handed_to_those_who_make_calls(house: S
     ended = house.end_of(account, order.json()["id"])
 
     assert (ended["status"], ended["model"]) == ("completed", "atelier/one")
-
-
-def _wait_for_question(house: Studio, job: str) -> None:
-    """Until it was asked after once."""
-    until = time.monotonic() + 10
-    query = "SELECT 1 FROM media_job WHERE id = %s AND polls = 1"
-    while not house.stack.rows(query, job[4:]):
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def until_all_are_busy(house: Studio) -> None:

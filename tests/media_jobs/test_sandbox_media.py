@@ -27,7 +27,7 @@ from tests.e2e.stack import Account, Stack
 from tests.fakes.receiver import Receiver, body_of
 from tests.fakes.sandbox import sandbox
 from tests.fakes.upstream import Upstream, closed_port
-from tests.media_jobs.studio import ENVIRONMENT, working
+from tests.media_jobs.studio import ENVIRONMENT, wait_for_job, working
 
 TEXT = "one two three four"
 # In place of the waits that a test has no time for, and beside them.
@@ -99,13 +99,6 @@ class Shop(msgspec.Struct, frozen=True):
             time.sleep(0.1)
         found: dict[str, Any] = told
         return found
-
-    def wait_for_work(self, job: str) -> None:
-        """Until the provider has it."""
-        until = time.monotonic() + 20
-        while self.get(f"/v1/images/jobs/{job}")["execution"]["mode"] != "async":
-            assert time.monotonic() < until, "nobody took it"
-            time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +287,7 @@ def test_a_cancelled_order_costs_nothing_unless_it_had_just_succeeded(shop: Shop
     ended = {}
     for name in ("image-never-ends", "image-late-success"):
         job = shop.order(f"sandbox-async/{name}")["id"]
-        shop.wait_for_work(job)
+        wait_for_job(shop.stack, job, "started IS NOT NULL")  # the provider has it
         with shop.stack.http(shop.account) as client:
             client.delete(f"/v1/images/jobs/{job}")
         ended[name] = shop.end_of(job)
