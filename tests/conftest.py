@@ -20,7 +20,12 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests import databases, parallel
 
+# The exit code where something failed that it is useless to try again alone: a product was not as
+# it should be when it was taken down (its ledger, say), or a worker crashed.
+STANDS = 10
+
 _workers: list[int] = []  # their process numbers
+_stands: list[str] = []
 
 
 class Process(Protocol):
@@ -123,6 +128,20 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """By its own name, which `--lf` of another run looks for, rather than with its group."""
     report.nodeid = report.nodeid.removesuffix(f"@{parallel.ALONE}")
+    if report.when == "teardown" and report.failed:
+        _stands.append(report.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str) -> None:
+    """What its worker would have found at the end, nobody has."""
+    _stands.append(crashitem)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What only all tests together do to a product, no test does again alone."""
+    if _stands:
+        session.exitstatus = STANDS
 
 
 def pytest_keyboard_interrupt() -> None:

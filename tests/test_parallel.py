@@ -1,7 +1,14 @@
 """How files and lone tests are handed to workers, with workers that only take notes."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import pytest
+
+from tests import databases
 from tests.parallel import HOMES, Schedule
 
 HOME = next(home for home, most in HOMES.items() if most == 1)
@@ -117,3 +124,42 @@ def test_what_a_worker_leaves_that_crashes_is_done_by_others() -> None:
     assert crashed is not None
     assert sorted(test for _, test in run.order) == sorted({*tests} - {crashed})
     assert any(worker is substitute for worker, _ in run.order)
+
+
+OUTCOMES = """
+import os, pytest
+
+@pytest.fixture
+def product():
+    yield
+    assert "afterwards" != os.environ["BROKEN"]
+
+def test_a(product):
+    assert "meanwhile" != os.environ["BROKEN"]
+    if os.environ["BROKEN"] == "crash":
+        os._exit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"), [("nothing", 0), ("meanwhile", 1), ("afterwards", 10), ("crash", 10)]
+)
+def test_what_only_all_tests_together_break_is_told_by_the_exit_code(
+    tmp_path: Path, broken: str, code: int
+) -> None:
+    file = tmp_path / "test_outcomes.py"
+    file.write_text(OUTCOMES)
+    ours = ("-p", "tests.conftest", "--ds", "ccapi.settings", "-p", "no:cacheprovider", "-n", "1")
+    there = ("--rootdir", tmp_path, "-c", "/dev/null", "--max-worker-restart", "0", file)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *ours, *there],
+        cwd=databases.ROOT,
+        env={**os.environ, "BROKEN": broken},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == code, done.stdout + done.stderr

@@ -123,6 +123,7 @@ class Stack:
             **(environment or {}),
         }
         self._webs: list[Web] = []
+        self._connection: psycopg.Connection | None = None
         databases.clone(self.database)
         arguments = ["--upstream", upstream.url, "--dead", dead_url]
         if catalog is not None:
@@ -136,6 +137,8 @@ class Stack:
         for web in self._webs:
             web.stop()
         self._artefacts.cleanup()
+        if self._connection is not None:
+            self._connection.close()
         databases.drop(self.database)
 
     @property
@@ -192,8 +195,10 @@ class Stack:
         return self.manage("audit").stdout
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            return connection.execute(query.encode(), parameters).fetchall()
+        if self._connection is None or self._connection.broken:
+            # One that stays: tests ask in loops, and to log in takes five milliseconds.
+            self._connection = psycopg.connect(self.database_url, autocommit=True)
+        return self._connection.execute(query.encode(), parameters).fetchall()
 
     def wait_for_no_holds(self, timeout_s: float = 10.0) -> None:
         """Until every hold is resolved."""
