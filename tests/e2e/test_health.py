@@ -15,7 +15,6 @@ from ccapi.health import Checks, Readiness
 from gateway.routing import board
 from gateway.routing.breakers import Place
 from tests import databases
-from tests.databases import leave
 from tests.e2e.stack import Stack
 from tests.fakes.upstream import closed_port
 
@@ -25,10 +24,10 @@ def product_database(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterat
     """The product's database is this process's, too."""
     settings = connections["default"].settings_dict
     with django_db_blocker.unblock():
-        leave()
+        databases.leave()
         before, settings["NAME"] = settings["NAME"], stack.database
         yield
-        leave()
+        databases.leave()
         settings["NAME"] = before
 
 

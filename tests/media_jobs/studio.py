@@ -308,7 +308,7 @@ def running(*, accounts: dict[str, int], name: str) -> Iterator[Studio]:
             stack.close()
 
 
-def wait_for_job(stack: Stack, job: str, condition: str, *, timeout_s: float = 20.0) -> None:
+def wait_for_job(stack: Stack, job: str, condition: str, *, timeout_s: float = 10.0) -> None:
     """Until its row meets a condition in SQL."""
     deadline = time.monotonic() + timeout_s
     query = f"SELECT 1 FROM media_job WHERE id = %s AND {condition}"  # noqa: S608 — ours

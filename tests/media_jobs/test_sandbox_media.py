@@ -287,7 +287,7 @@ def test_a_cancelled_order_costs_nothing_unless_it_had_just_succeeded(shop: Shop
     ended = {}
     for name in ("image-never-ends", "image-late-success"):
         job = shop.order(f"sandbox-async/{name}")["id"]
-        wait_for_job(shop.stack, job, "started IS NOT NULL")  # the provider has it
+        wait_for_job(shop.stack, job, "started IS NOT NULL", timeout_s=20)  # the provider has it
         with shop.stack.http(shop.account) as client:
             client.delete(f"/v1/images/jobs/{job}")
         ended[name] = shop.end_of(job)
